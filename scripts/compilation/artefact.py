@@ -1,0 +1,65 @@
+"""The folder of a compiled encoder: the engine's files, the tokenizer, and a manifest that says what they are."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Dict, NamedTuple
+
+import srsly
+
+from .. import compiled_transformer as runtime
+from .machine import describe_machine
+from .reference import Reference
+
+TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
+
+
+class Artefact(NamedTuple):
+    """A compiled encoder on disk."""
+
+    folder: Path
+    manifest: Dict[str, Any]
+
+    @property
+    def size_mb(self) -> float:
+        """Size of all files in 10^6 bytes."""
+        return sum(path.stat().st_size for path in self.folder.iterdir()) / 1e6
+
+
+def finish_artefact(reference: Reference, folder: Path, engine: str, precision: str) -> Artefact:
+    """Add the tokenizer and the manifest to a folder with the engine's files.
+
+    reference (Reference): The pipeline that the encoder comes from.
+    folder (Path): Folder with the engine's files, as `compiled_transformer` reads them.
+    engine (str): Name of the engine, also its name on PyPI and to import.
+    precision (str): "fp32", "int8" and so on, for people to read.
+    RETURNS (Artefact): The complete artefact.
+    """
+    tokenizer = reference.tokenizer.backend_tokenizer
+    (folder / runtime.TOKENIZER).write_text(tokenizer.to_str(), encoding="utf8")
+    special = runtime.read_tokenizer(folder / runtime.TOKENIZER).encode("a").special_tokens_mask
+    config = reference.encoder.config
+    manifest = {
+        "engine": engine,
+        "precision": precision,
+        "requirement": f"{engine}=={version(engine)}",
+        "tokenizers": TOKENIZERS_REQUIREMENT,
+        "width": reference.width,
+        "max_length": reference.max_length,
+        "pad_id": config.pad_token_id or 0,
+        "n_prefix": special.index(0),
+        "n_suffix": special[::-1].index(0),
+        "encoder": {
+            "architecture": type(reference.encoder).__name__,
+            "layers": config.num_hidden_layers,
+            "parameters": reference.encoder.num_parameters(),
+        },
+        "machine": describe_machine(),
+        "files": {path.name: runtime.get_digest(path) for path in sorted(folder.iterdir())},
+    }
+    return write_manifest(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: Dict[str, Any]) -> Artefact:
+    srsly.write_json(folder / runtime.MANIFEST, manifest)
+    return Artefact(folder, manifest)

@@ -1,0 +1,87 @@
+"""Talk to a pipeline that runs in a process of its own, see `worker.py`."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class PipelineError(Exception):
+    """The pipeline raised an error, or its process died."""
+
+
+class PipelineProcess:
+    """A loaded pipeline. Use it as a context manager; the process ends with the block.
+
+    path (Path): Folder of the pipeline.
+    gpu (int): GPU to use, -1 for the CPU.
+    RAISES (PipelineError): If the pipeline can't be loaded, and from every request that fails.
+    """
+
+    def __init__(self, path: Path, *, gpu: int = -1) -> None:
+        self.path = path
+        self._messages = tempfile.TemporaryFile(mode="w+", encoding="utf8")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.compilation.worker"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+            text=True,
+            encoding="utf8",
+        )
+        try:
+            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu)["seconds"]
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "PipelineProcess":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._messages.close()
+
+    def entities(self, corpus: Path) -> List[List[Any]]:
+        """RETURNS (List[List[Any]]): For each Doc of a corpus its entities as [start, end, label]."""
+        return self._ask("entities", corpus=str(corpus.resolve()))
+
+    def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
+        """RETURNS (Dict[str, float]): "seconds" that `nlp.pipe` took for all texts, and their "words"."""
+        return self._ask("throughput", texts=texts, batch_size=batch_size)
+
+    def latency(self, texts: List[str]) -> List[float]:
+        """RETURNS (List[float]): Seconds that `nlp(text)` took for each text."""
+        return self._ask("latency", texts=texts)
+
+    def peak_memory(self) -> float:
+        """RETURNS (float): Most memory the process has used, in 10^6 bytes."""
+        return self._ask("peak_memory")
+
+    def _ask(self, method: str, **arguments: Any) -> Any:
+        try:
+            self._process.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise PipelineError(f"The process of {self.path} died during {method!r}: {self._last_message()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise PipelineError(answer["error"])
+        return answer["result"]
+
+    def _last_message(self) -> str:
+        self._messages.seek(0)
+        lines = self._messages.read().strip().splitlines()
+        return lines[-1] if lines else f"exit code {self._process.wait()}"

@@ -1,0 +1,152 @@
+"""The trained pipeline: load it, and find out whether its transformer can be compiled."""
+
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import spacy
+import torch
+from spacy.language import Language
+from spacy_transformers.layers import TransformerListener
+from spacy_transformers.pipeline_component import Transformer
+from thinc.api import Model
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from ..console import UserError
+
+SPAN_GETTERS = {
+    "spacy-transformers.strided_spans.v1": "strided",
+    "spacy-transformers.doc_spans.v1": "doc",
+    "spacy-transformers.sent_spans.v1": "sent",
+}
+# Encoders that count positions from the padding id on, so that some of them can't be used.
+POSITIONS_AFTER_PADDING = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet"}
+
+
+class Reference(NamedTuple):
+    """A trained pipeline whose transformer can be compiled."""
+
+    path: Path
+    nlp: Language
+    transformer: Transformer
+    listeners: Dict[str, List[Model]]  # by component: the layers that hold a TransformerListener and its pooling
+    settings: Dict[str, Any]  # of the compiled component: spans, window and stride
+
+    @property
+    def encoder(self) -> PreTrainedModel:
+        return self.transformer.model.transformer
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        return self.transformer.model.tokenizer
+
+    @property
+    def width(self) -> int:
+        """Width of a token vector."""
+        return self.transformer.model.get_dim("nO")
+
+    @property
+    def max_length(self) -> int:
+        """Most wordpieces of a window, special tokens included."""
+        config = self.encoder.config
+        positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
+        if config.model_type in POSITIONS_AFTER_PADDING:
+            positions -= config.pad_token_id + 1
+        return min(positions, self.tokenizer.model_max_length)
+
+
+def load_reference(path: Path) -> Reference:
+    """Load a trained pipeline and check that its transformer can be compiled.
+
+    path (Path): Folder of the pipeline. It is only read.
+    RETURNS (Reference): The loaded pipeline.
+    RAISES (UserError): If it can't be loaded or compiled, with the reason.
+    """
+    if not (path / "config.cfg").is_file():
+        raise UserError(
+            f"There is no trained pipeline in {path}. Train one with `python -m spacy project run train`."
+        )
+    try:
+        nlp = spacy.load(path)
+    except Exception as error:  # spaCy passes on whatever a component's own code raises.
+        raise UserError(f"Can't load the pipeline in {path}: {error}") from error
+    transformer = find_transformer(nlp, path)
+    if not isinstance(transformer.model.tokenizer, PreTrainedTokenizerFast):
+        raise UserError(
+            f"The encoder of {path} has no fast tokenizer, whose offsets the compiled pipeline needs. "
+            "Train with `tokenizer_config = {\"use_fast\": true}` and an encoder that has a tokenizer.json."
+        )
+    listeners = find_listeners(nlp, transformer.name, path)
+    return Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+
+
+def find_transformer(nlp: Language, path: Path) -> Transformer:
+    """RETURNS (Transformer): The one spacy-transformers component of the pipeline."""
+    names = [name for name, pipe in nlp.pipeline if isinstance(pipe, Transformer)]
+    if len(names) != 1:
+        found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer"
+        raise UserError(
+            f"The pipeline in {path} has {found} among its components ({', '.join(nlp.pipe_names)}). "
+            "Expected one `transformer` of spacy-transformers."
+        )
+    return nlp.get_pipe(names[0])
+
+
+def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, List[Model]]:
+    """Find the layers that read the transformer's output.
+
+    RETURNS (Dict[str, List[Model]]): By component, the `TransformerListener.v1` layers, made of a listener and a pooling.
+    RAISES (UserError): If there is none, or one with another pooling than the mean.
+    """
+    layers: Dict[str, List[Model]] = {}
+    poolings: Dict[str, str] = {}
+    for name, pipe in nlp.pipeline:
+        if not isinstance(getattr(pipe, "model", None), Model):
+            continue
+        found = [node for node in pipe.model.walk() if isinstance(node, TransformerListener)]
+        inside = [
+            node
+            for node in pipe.model.walk()
+            if node.has_ref("listener") and isinstance(node.get_ref("listener"), TransformerListener)
+        ]
+        if len(found) != len(inside):
+            raise UserError(
+                f"Component {name!r} in {path} has a transformer listener inside an architecture of its own. "
+                "Only `spacy-transformers.TransformerListener.v1` can be compiled."
+            )
+        for node in inside:
+            layers.setdefault(name, []).append(node)
+            poolings[name] = node.layers[1].layers[0].name
+    if not layers:
+        raise UserError(
+            f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing. "
+            "Expected a `spacy-transformers.TransformerListener.v1` in ner, tagger, parser or another component."
+        )
+    others = {name: pooling for name, pooling in poolings.items() if pooling != "reduce_mean"}
+    if others:
+        listed = ", ".join(f"{name} ({pooling})" for name, pooling in poolings.items())
+        raise UserError(
+            f"The listeners in {path} pool wordpieces in ways that can't be compiled: {listed}. "
+            "Train all of them with `pooling = {\"@layers\": \"reduce_mean.v1\"}`."
+        )
+    return layers
+
+
+def get_span_settings(nlp: Language, transformer: str) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): The trained windows as settings of the compiled component."""
+    getter = nlp.config["components"][transformer]["model"]["get_spans"]
+    name = getter["@span_getters"]
+    if name not in SPAN_GETTERS:
+        raise UserError(
+            f"The transformer cuts Docs with {name!r}, which can't be compiled. Train with one of: {', '.join(SPAN_GETTERS)}."
+        )
+    settings = {key: getter[key] for key in ("window", "stride") if key in getter}
+    return {"spans": SPAN_GETTERS[name], **settings}
+
+
+def require_gpu(gpu: int) -> None:
+    """RAISES (UserError): If a GPU is asked for (0 or more) where there is none."""
+    if gpu >= 0 and not torch.cuda.is_available():
+        raise UserError(
+            f"GPU {gpu} was asked for, but torch finds no GPU here. Use `--vars.gpu -1` for the CPU, "
+            "or install a torch build with CUDA."
+        )

@@ -1,0 +1,83 @@
+"""Swap the transformer of a trained pipeline for a compiled encoder."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+import srsly
+from spacy.pipeline.tok2vec import Tok2VecListener
+from thinc.api import Config
+
+from .. import compiled_transformer as runtime
+from ..console import UserError
+from .artefact import Artefact
+from .reference import Reference
+
+
+def save_skeleton(reference: Reference, folder: Path) -> None:
+    """Save everything of a compiled pipeline but the encoder.
+
+    Every `TransformerListener` becomes spaCy's own `Tok2VecListener`, in the models and in the config; all other
+    weights stay as they were. The loaded reference is changed by this and must not be used afterwards; its folder
+    is not touched.
+
+    reference (Reference): The trained pipeline.
+    folder (Path): The folder to write.
+    """
+    name = reference.transformer.name
+    for component, layers in reference.listeners.items():
+        model = reference.nlp.get_pipe(component).model
+        for layer in layers:
+            upstream = layer.get_ref("listener").upstream_name
+            model.replace_node(layer, Tok2VecListener(upstream, reference.width))
+    config = make_config(reference)
+    reference.nlp.to_disk(folder, exclude=[name])
+    config.to_disk(folder / "config.cfg")
+
+
+def make_config(reference: Reference) -> Config:
+    """RETURNS (Config): The trained pipeline's config with the compiled component and spaCy's listeners."""
+    config = reference.nlp.config.copy()
+    components = config["components"]
+    components[reference.transformer.name] = {
+        "factory": "compiled_transformer",
+        **runtime.DEFAULT_CONFIG,
+        **reference.settings,
+    }
+    for component in reference.listeners:
+        components[component] = replace_listeners(components[component], reference.width)
+    return config
+
+
+def replace_listeners(block: Any, width: int) -> Any:
+    """RETURNS (Any): A copy of a config block with every transformer listener in it replaced."""
+    if not isinstance(block, dict):
+        return block
+    if "TransformerListener" in str(block.get("@architectures")):
+        return {
+            "@architectures": "spacy.Tok2VecListener.v1",
+            "width": width,
+            "upstream": block.get("upstream", "*"),
+        }
+    return {key: replace_listeners(value, width) for key, value in block.items()}
+
+
+def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path, settings: Dict[str, Any]) -> None:
+    """Put a compiled encoder into a copy of the skeleton: a pipeline that `spacy.load` takes.
+
+    skeleton (Path): Folder from `save_skeleton`.
+    artefact (Artefact): The compiled encoder.
+    transformer (str): Name of the transformer component.
+    folder (Path): The folder to write; it must not exist.
+    settings (Dict[str, Any]): Settings of the compiled component that differ from the skeleton's.
+    """
+    shutil.copytree(skeleton, folder)
+    shutil.copytree(artefact.folder, folder / transformer)
+    config = Config().from_disk(folder / "config.cfg", interpolate=False)
+    config["components"][transformer].update(settings)
+    config.to_disk(folder / "config.cfg")
+    meta = srsly.read_json(folder / "meta.json")
+    # spaCy doesn't look into the code file for what it imports.
+    meta["requirements"] = [artefact.manifest["requirement"], artefact.manifest["tokenizers"]]
+    srsly.write_json(folder / "meta.json", meta)

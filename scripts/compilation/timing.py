@@ -1,0 +1,83 @@
+"""Time two pipelines against each other, alternating, so that a machine whose speed drifts treats both alike."""
+
+from typing import Dict, List, NamedTuple, Sequence
+
+import numpy
+from spacy.tokens import Doc
+
+from .process import PipelineProcess
+
+
+class Throughput(NamedTuple):
+    """Words a second of two pipelines over the same texts, one number a round."""
+
+    reference: List[float]
+    compiled: List[float]
+
+    @property
+    def speedup(self) -> float:
+        """Median ratio of a round."""
+        return float(numpy.median(self.ratios))
+
+    @property
+    def ratios(self) -> numpy.ndarray:
+        return numpy.asarray(self.compiled) / numpy.asarray(self.reference)
+
+    def interval(self, seed: int = 0) -> List[float]:
+        """RETURNS (List[float]): Lower and upper end of the 95% bootstrap interval of the median ratio."""
+        draws = numpy.random.default_rng(seed).choice(self.ratios, (1000, len(self.ratios)))
+        return numpy.percentile(numpy.median(draws, axis=1), [2.5, 97.5]).tolist()
+
+
+def compare_throughput(
+    reference: PipelineProcess, compiled: PipelineProcess, texts: List[str], batch_size: int, rounds: int
+) -> Throughput:
+    """Run the same texts through both pipelines in turn, after one round that warms up and does not count."""
+    speeds: Dict[PipelineProcess, List[float]] = {reference: [], compiled: []}
+    for number in range(rounds + 1):
+        for process in (reference, compiled):
+            result = process.throughput(texts, batch_size)
+            if number:
+                speeds[process].append(result["words"] / result["seconds"])
+    return Throughput(speeds[reference], speeds[compiled])
+
+
+def compare_latency(
+    reference: PipelineProcess, compiled: PipelineProcess, texts: List[str], rounds: int
+) -> "tuple[List[float], List[float]]":
+    """Time single texts on both pipelines, a part of the texts in turn.
+
+    RETURNS (tuple): Milliseconds of every call of the reference, and of the compiled pipeline.
+    """
+    milliseconds: Dict[PipelineProcess, List[float]] = {reference: [], compiled: []}
+    for process in (reference, compiled):
+        process.latency(texts)
+    for part in numpy.array_split(numpy.arange(len(texts)), min(rounds, len(texts))):
+        for process in (reference, compiled):
+            seconds = process.latency([texts[i] for i in part])
+            milliseconds[process].extend(1000 * second for second in seconds)
+    return milliseconds[reference], milliseconds[compiled]
+
+
+def summarize(milliseconds: Sequence[float]) -> Dict[str, float]:
+    """RETURNS (Dict[str, float]): Mean and percentiles of times."""
+    p50, p95, p99 = numpy.percentile(milliseconds, [50, 95, 99])
+    return {"mean": float(numpy.mean(milliseconds)), "p50": float(p50), "p95": float(p95), "p99": float(p99)}
+
+
+def choose_texts(docs: Sequence[Doc], max_words: int) -> List[str]:
+    """RETURNS (List[str]): Texts of the first Docs, about `max_words` words together, and one at least."""
+    texts, words = [], 0
+    for doc in docs:
+        if words >= max_words:
+            break
+        texts.append(doc.text)
+        words += len(doc)
+    return texts
+
+
+def choose_sentences(docs: Sequence[Doc], n: int) -> List[str]:
+    """RETURNS (List[str]): Texts of up to `n` sentences, spread over the Docs."""
+    sentences = [sent.text for doc in docs for sent in doc.sents]
+    step = max(1, len(sentences) // n)
+    return sentences[::step][:n]

@@ -1,0 +1,621 @@
+"""The compiled transformer: a tok2vec component that runs an exported encoder without torch.
+
+This is the only file that ships inside the packaged pipeline (`spacy package --code`), so it imports
+third-party packages only: spaCy, thinc, numpy, tokenizers, and one engine (onnxruntime or openvino) when
+an artefact needs it.
+
+The way of a batch: Docs -> windows of tokens -> wordpieces -> micro-batches of windows of similar length
+-> engine -> mean over all wordpieces aligned to a token -> one (n_tokens, width) array a Doc in `doc.tensor`,
+where spaCy's own `Tok2VecListener` layers find it.
+"""
+
+import hashlib
+import importlib
+import json
+import math
+import os
+import threading
+from itertools import chain
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+import numpy
+import srsly
+from spacy import util
+from spacy.attrs import IDX, LENGTH
+from spacy.language import Language
+from spacy.pipeline.tok2vec import Tok2Vec
+from spacy.tokens import Doc
+from spacy.util import registry
+from spacy.vocab import Vocab
+from thinc.api import Model, NumpyOps
+from thinc.shims import Shim
+from thinc.types import Floats2d, Floats3d, Ints1d, Ints2d
+from tokenizers import Tokenizer
+
+MANIFEST = "engine.json"
+TOKENIZER = "tokenizer.json"
+SPANS = ("strided", "doc", "sent")
+DEVICES = ("cpu", "cuda")
+WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
+NO_TRAINING = (
+    "A compiled transformer can't be trained: it has no gradients. Train the pipeline it was made from and compile "
+    "that again, or list the component in both `frozen_components` and `annotating_components`."
+)
+
+DEFAULT_CONFIG = {
+    "model": {"@architectures": "compiled-transformers.CompiledTransformer.v1"},
+    "spans": "strided",
+    "window": 128,
+    "stride": 96,
+    "batch_wordpieces": 2048,
+    "threads": None,
+    "device": "cpu",
+}
+
+
+# Component
+
+
+@Language.factory("compiled_transformer", assigns=["doc.tensor"], default_config=DEFAULT_CONFIG)
+def make_compiled_transformer(
+    nlp: Language,
+    name: str,
+    model: Model[List[Doc], List[Floats2d]],
+    spans: str,
+    window: int,
+    stride: int,
+    batch_wordpieces: int,
+    threads: Optional[int],
+    device: str,
+) -> "CompiledTransformer":
+    """Construct a compiled transformer; the encoder itself comes from disk or bytes.
+
+    model (Model[List[Doc], List[Floats2d]]): The compiled-transformers.CompiledTransformer.v1 architecture.
+    spans (str): What the encoder sees at once: "strided" windows of tokens, a whole "doc" or a "sent".
+    window (int): Tokens in a strided window.
+    stride (int): Tokens from the start of one strided window to the next; less than `window` overlaps.
+    batch_wordpieces (int): Budget of a micro-batch, padding included. It bounds the memory, whatever
+        the length of the Docs.
+    threads (Optional[int]): Threads of the engine. None takes all cores this process may use.
+    device (str): "cpu" or "cuda".
+    """
+    settings = {
+        "spans": spans,
+        "window": window,
+        "stride": stride,
+        "batch_wordpieces": batch_wordpieces,
+        "threads": threads,
+        "device": device,
+    }
+    check_settings(settings)
+    model.attrs.update(settings)
+    return CompiledTransformer(nlp.vocab, model, name)
+
+
+def check_settings(settings: Dict[str, Any]) -> None:
+    """RAISES (ValueError): With the setting, its value and what is allowed."""
+    for name, allowed in (("spans", SPANS), ("device", DEVICES)):
+        if settings[name] not in allowed:
+            raise ValueError(
+                f"Setting {name!r} of the compiled transformer is {settings[name]!r}. "
+                f"Choose one of: {', '.join(allowed)}."
+            )
+    for name in ("window", "stride", "batch_wordpieces", "threads"):
+        value = settings[name]
+        if (value is not None or name != "threads") and (not isinstance(value, int) or value < 1):
+            raise ValueError(
+                f"Setting {name!r} of the compiled transformer is {value!r}. Set a whole number from 1 up."
+            )
+    if settings["stride"] > settings["window"]:
+        raise ValueError(
+            f"Setting 'stride' ({settings['stride']}) of the compiled transformer is larger than "
+            f"'window' ({settings['window']}), which would skip tokens. Set at most the window."
+        )
+
+
+class CompiledTransformer(Tok2Vec):
+    """Set `doc.tensor` to token vectors from a compiled encoder, for Tok2VecListener layers downstream."""
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[List[Doc], List[Floats2d]],
+        name: str = "transformer",
+    ) -> None:
+        super().__init__(vocab, model, name)
+
+    @property
+    def encoder(self) -> "CompiledEncoder":
+        """RETURNS (CompiledEncoder): The artefact: tokenizer, engine and manifest."""
+        return self.model.shims[0]
+
+    @property
+    def is_trainable(self) -> bool:
+        return False
+
+    def initialize(self, get_examples, *, nlp=None, labels=None) -> None:
+        """Nothing to do: the weights were trained before they were compiled."""
+
+    def update(self, examples, *, drop=0.0, sgd=None, losses=None):
+        """RAISES (ValueError): Always; a compiled encoder has no gradients."""
+        raise ValueError(NO_TRAINING)
+
+    def to_disk(self, path, *, exclude: Iterable[str] = tuple()) -> None:
+        """Write the encoder's files to a folder.
+
+        path (str / Path): The component's folder.
+        exclude (Iterable[str]): Names of files to leave out.
+        """
+        folder = util.ensure_path(path)
+        files = self.encoder.read_files()
+        folder.mkdir(exist_ok=True)
+        for name, data in files.items():
+            if name not in exclude:
+                (folder / name).write_bytes(data)
+
+    def from_disk(self, path, *, exclude: Iterable[str] = tuple()) -> "CompiledTransformer":
+        """Use the encoder in a folder.
+
+        path (str / Path): The component's folder.
+        RETURNS (CompiledTransformer): The component.
+        """
+        self.encoder.from_disk(util.ensure_path(path))
+        self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = tuple()) -> bytes:
+        """RETURNS (bytes): The encoder's files as msgpack."""
+        files = self.encoder.read_files()
+        return srsly.msgpack_dumps({name: data for name, data in files.items() if name not in exclude})
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = tuple()) -> "CompiledTransformer":
+        """RETURNS (CompiledTransformer): The component, with the encoder from `to_bytes`."""
+        self.encoder.from_bytes(bytes_data)
+        self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
+        return self
+
+
+# Model
+
+
+@registry.architectures("compiled-transformers.CompiledTransformer.v1")
+def build_compiled_transformer() -> Model[List[Doc], List[Floats2d]]:
+    """Build the model around an encoder that is still to be loaded.
+
+    RETURNS (Model[List[Doc], List[Floats2d]]): Docs to token vectors, one `(n_tokens, width)` array a Doc.
+    """
+    return Model("compiled_transformer", forward, shims=[CompiledEncoder()], dims={"nO": None})
+
+
+def forward(
+    model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
+) -> Tuple[List[Floats2d], Callable]:
+    """Encode a batch of Docs.
+
+    A token's vector is the mean over all wordpieces aligned to it, from every window that covers it, as in
+    spacy-transformers (`layers/trfs2arrays.py` with `reduce_mean.v1`); a token without any gets zeros.
+    """
+    if is_train:
+        raise ValueError(NO_TRAINING)
+    encoder: CompiledEncoder = model.shims[0]
+    tokens = get_tokens(docs)
+    windows = get_windows(docs, model.attrs["spans"], model.attrs["window"], model.attrs["stride"])
+    # Padding and special tokens are added to one more row than there are tokens.
+    nowhere = len(tokens.starts)
+    sums = numpy.zeros((nowhere + 1, model.get_dim("nO")), dtype="float32")
+    counts = numpy.zeros(nowhere + 1, dtype="int64")
+    for group in util.minibatch(windows, WINDOWS_AT_ONCE):
+        wordpieces = encoder.get_wordpieces(tokens, group)
+        for batch in get_micro_batches(wordpieces.lengths, model.attrs["batch_wordpieces"]):
+            padded = pad(wordpieces, batch, encoder.manifest["pad_id"], nowhere)
+            vectors = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
+            add_to_tokens(sums, counts, padded, vectors)
+    return split_by_doc(model.ops, docs, sums, counts), no_backprop
+
+
+def no_backprop(d_vectors: List[Floats2d]) -> List[Doc]:
+    raise ValueError(NO_TRAINING)
+
+
+# Docs to windows
+
+
+class Tokens(NamedTuple):
+    """The tokens of a batch, numbered through all its Docs, and where they are in the joined text."""
+
+    text: str
+    starts: Ints1d  # (n_tokens,), characters, ascending
+    ends: Ints1d  # (n_tokens,), characters
+
+
+def get_tokens(docs: List[Doc]) -> Tokens:
+    """RETURNS (Tokens): The tokens of all Docs and their joined text."""
+    texts, spans, offset = [], [], 0
+    for doc in docs:
+        if len(doc):
+            texts.append(doc.text)
+            spans.append(doc.to_array([IDX, LENGTH]).astype("int64"))
+            spans[-1][:, 0] += offset
+            offset += len(texts[-1]) + 1
+    starts, lengths = numpy.concatenate(spans).T
+    return Tokens(" ".join(texts), numpy.ascontiguousarray(starts), starts + lengths)
+
+
+def get_windows(docs: List[Doc], spans: str, window: int, stride: int) -> List[Tuple[int, int]]:
+    """Cut Docs into what the encoder sees at once, as spacy-transformers' span getters do (`span_getters.py`).
+
+    RETURNS (List[Tuple[int, int]]): First token and end of each window, numbered through the batch.
+    """
+    windows = []
+    offset = 0
+    for doc in docs:
+        if spans == "sent":
+            cuts = [(sent.start, sent.end) for sent in doc.sents]
+        elif spans == "doc":
+            cuts = [(0, len(doc))] if len(doc) else []
+        else:
+            cuts = get_strided_windows(len(doc), window, stride)
+        windows.extend((start + offset, end + offset) for start, end in cuts)
+        offset += len(doc)
+    return windows
+
+
+def get_strided_windows(n_tokens: int, window: int, stride: int) -> Iterator[Tuple[int, int]]:
+    """YIELDS (Tuple[int, int]): Start and end of windows that overlap by `window - stride` tokens."""
+    start = 0
+    while start < n_tokens:
+        yield start, min(start + window, n_tokens)
+        if start + window >= n_tokens:
+            break
+        start += stride
+
+
+# Windows to wordpieces
+
+
+class Wordpieces(NamedTuple):
+    """The wordpieces of several windows, one after the other.
+
+    A wordpiece is aligned to all tokens from `first` to `last`, mostly one; special tokens have -1 for both.
+    """
+
+    lengths: Ints1d  # (n_windows,)
+    ids: Ints1d  # (n_wordpieces,)
+    first: Ints1d  # (n_wordpieces,)
+    last: Ints1d  # (n_wordpieces,)
+
+
+def align(tokens: Tokens, starts: Ints1d, ends: Ints1d) -> Tuple[Ints1d, Ints1d]:
+    """Find the tokens that a wordpiece touches, as spacy-transformers' `align.pyx` does.
+
+    A character belongs to the last token that starts at or before it, so the space after a token is the token's.
+
+    starts (Ints1d): *Shape:* (n_wordpieces,). First character of each wordpiece in `tokens.text`.
+    ends (Ints1d): *Shape:* (n_wordpieces,). End of each wordpiece; the start again if it covers no text.
+    RETURNS (Tuple[Ints1d, Ints1d]): First and last token of each wordpiece, -1 for one that covers no text.
+    """
+    first = numpy.searchsorted(tokens.starts, starts, side="right") - 1
+    last = numpy.searchsorted(tokens.starts, ends - 1, side="right") - 1
+    is_empty = ends <= starts
+    first[is_empty] = -1
+    last[is_empty] = -1
+    return first, last
+
+
+def split_long_windows(wordpieces: Wordpieces, max_length: int, n_prefix: int, n_suffix: int) -> Wordpieces:
+    """Split windows with more wordpieces than the encoder has positions, where the reference truncates them.
+
+    max_length (int): Positions of the encoder.
+    n_prefix (int): Special tokens before the text, repeated before every part.
+    n_suffix (int): Special tokens after the text, repeated after every part.
+    """
+    if wordpieces.lengths.max(initial=0) <= max_length:
+        return wordpieces
+    room = max_length - n_prefix - n_suffix
+    lengths: List[int] = []
+    rows: List[Ints1d] = []
+    end = 0
+    for length in wordpieces.lengths:
+        start, end = end, end + length
+        prefix = numpy.arange(start, start + n_prefix)
+        suffix = numpy.arange(end - n_suffix, end)
+        for part in range(start + n_prefix, max(end - n_suffix, start + n_prefix + 1), room):
+            text = numpy.arange(part, min(part + room, end - n_suffix))
+            rows.extend((prefix, text, suffix))
+            lengths.append(len(prefix) + len(text) + len(suffix))
+    index = numpy.concatenate(rows)
+    return Wordpieces(
+        numpy.asarray(lengths), wordpieces.ids[index], wordpieces.first[index], wordpieces.last[index]
+    )
+
+
+# Wordpieces to token vectors
+
+
+class Padded(NamedTuple):
+    """Windows of one micro-batch, padded to the longest."""
+
+    ids: Ints2d  # (n_windows, length)
+    mask: Ints2d  # (n_windows, length), 1 for wordpieces and 0 for padding
+    first: Ints2d  # (n_windows, length)
+    last: Ints2d  # (n_windows, length)
+
+
+def get_micro_batches(lengths: Ints1d, budget: int) -> Iterator[Ints1d]:
+    """Group windows of similar length, so that there is little padding.
+
+    lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
+    budget (int): Most wordpieces of a micro-batch, padding included; one window always fits.
+    YIELDS (Ints1d): Indices of the windows of a micro-batch, the longest first.
+    """
+    order = numpy.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        n_windows = max(1, budget // int(lengths[order[start]]))
+        yield order[start : start + n_windows]
+        start += n_windows
+
+
+def pad(wordpieces: Wordpieces, batch: Ints1d, pad_id: int, nowhere: int) -> Padded:
+    """Gather the windows of a micro-batch in rectangular arrays.
+
+    batch (Ints1d): *Shape:* (n_windows,). Indices of windows.
+    pad_id (int): Id of the padding wordpiece.
+    nowhere (int): The row that special tokens and padding are aligned to.
+    """
+    lengths = wordpieces.lengths[batch]
+    starts = (numpy.cumsum(wordpieces.lengths) - wordpieces.lengths)[batch]
+    columns = numpy.arange(lengths.max())
+    mask = columns < lengths[:, None]
+    index = numpy.where(mask, starts[:, None] + columns, 0)
+    first = wordpieces.first[index]
+    aligned = mask & (first >= 0)
+    return Padded(
+        ids=numpy.where(mask, wordpieces.ids[index], pad_id),
+        mask=mask.astype("int64"),
+        first=numpy.where(aligned, first, nowhere).astype("int32"),
+        last=numpy.where(aligned, wordpieces.last[index], nowhere).astype("int32"),
+    )
+
+
+def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Floats3d) -> None:
+    """Add wordpiece vectors to the sums of the tokens that they are aligned to.
+
+    sums (Floats2d): *Shape:* (n_tokens + 1, width). Changed in place.
+    counts (Ints1d): *Shape:* (n_tokens + 1,). Number of vectors in each sum, changed in place.
+    vectors (Floats3d): *Shape:* (n_windows, length, width).
+    """
+    ops = NumpyOps()
+    rows = vectors.reshape(-1, vectors.shape[-1])
+    first, last = padded.first.ravel(), padded.last.ravel()
+    ops.scatter_add(sums, first, rows)
+    counts += numpy.bincount(first, minlength=len(counts))
+    # A wordpiece like "cannot" belongs to two tokens, "can" and "not".
+    for step in range(1, int((last - first).max()) + 1):
+        shared = numpy.flatnonzero(first + step <= last)
+        ops.scatter_add(sums, first[shared] + numpy.int32(step), rows[shared])
+        counts += numpy.bincount(first[shared] + step, minlength=len(counts))
+
+
+def split_by_doc(ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[Floats2d]:
+    """RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added."""
+    divisors = numpy.maximum(counts, 1).astype("float32")[:, None]
+    vectors, start = [], 0
+    for doc in docs:
+        end = start + len(doc)
+        # One array a Doc: a view would keep the whole batch alive as long as one of its Docs.
+        vectors.append(ops.asarray2f(sums[start:end] / divisors[start:end]))
+        start = end
+    return vectors
+
+
+# Encoder: the artefact
+
+
+class CompiledEncoder(Shim):
+    """Own the files of an exported encoder and the engine that runs it.
+
+    The files are `engine.json` (the manifest: what the artefact is), `tokenizer.json` and the engine's own. They
+    stay where they are on disk, or in memory after `from_bytes`, until an engine reads them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.manifest: Dict[str, Any] = {}
+        self._files: Dict[str, Union[Path, bytes]] = {}
+        self._lock = threading.Lock()
+        self._forget_engine()
+
+    def _forget_engine(self) -> None:
+        self._engine: Optional[Callable[[Ints2d, Ints2d], Floats3d]] = None
+        self._engine_key: Optional[Tuple] = None
+
+    def from_disk(self, folder: Path) -> "CompiledEncoder":
+        """Use the files in a folder.
+
+        RAISES (ValueError): If a file is missing or is not the one that `engine.json` describes.
+        """
+        if not (folder / MANIFEST).is_file():
+            raise ValueError(f"There is no {MANIFEST} in {folder}: not a compiled transformer. Run optimize again.")
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        files = {name: folder / name for name in manifest["files"]}
+        return self._use(manifest, files, str(folder))
+
+    def from_bytes(self, data: bytes) -> "CompiledEncoder":
+        """Use the files from `CompiledTransformer.to_bytes`."""
+        files = srsly.msgpack_loads(data)
+        manifest = json.loads(files.pop(MANIFEST))
+        return self._use(manifest, files, "the bytes")
+
+    def _use(self, manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], where: str) -> "CompiledEncoder":
+        for name, digest in manifest["files"].items():
+            data = files.get(name)
+            if data is None or (isinstance(data, Path) and not data.is_file()):
+                raise ValueError(f"{name} is missing in {where}. Copy the whole pipeline again.")
+            if get_digest(data) != digest:
+                raise ValueError(
+                    f"{name} in {where} is not the file that {MANIFEST} describes (its SHA-256 differs): damaged, or "
+                    "changed by somebody. Copy the pipeline from where it was built, or build it again."
+                )
+        self.manifest = manifest
+        self._files = files
+        self.tokenizer = read_tokenizer(files[TOKENIZER])
+        self._forget_engine()
+        return self
+
+    def read_files(self) -> Dict[str, bytes]:
+        """RETURNS (Dict[str, bytes]): Content of all files by name, the manifest too."""
+        self._check_loaded()
+        manifest = json.dumps(self.manifest, indent=2, ensure_ascii=False).encode("utf8")
+        contents = {
+            name: data if isinstance(data, bytes) else data.read_bytes() for name, data in self._files.items()
+        }
+        return {MANIFEST: manifest, **contents}
+
+    def get_wordpieces(self, tokens: Tokens, windows: List[Tuple[int, int]]) -> Wordpieces:
+        """Tokenize windows and align their wordpieces to tokens."""
+        self._check_loaded()
+        first_tokens, ends = numpy.asarray(windows).T
+        starts = tokens.starts[first_tokens]
+        texts = [tokens.text[start:end] for start, end in zip(starts.tolist(), tokens.ends[ends - 1].tolist())]
+        encodings = self.tokenizer.encode_batch(texts)
+        lengths = numpy.asarray([len(encoding) for encoding in encodings])
+        n_wordpieces = int(lengths.sum())
+        ids = numpy.fromiter(
+            chain.from_iterable(encoding.ids for encoding in encodings), dtype="int64", count=n_wordpieces
+        )
+        offsets = numpy.fromiter(
+            chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
+            dtype="int64",
+            count=2 * n_wordpieces,
+        ).reshape(-1, 2)
+        offsets += numpy.repeat(starts, lengths)[:, None]
+        first, last = align(tokens, offsets[:, 0], offsets[:, 1])
+        return split_long_windows(
+            Wordpieces(lengths, ids, first, last),
+            self.manifest["max_length"],
+            self.manifest["n_prefix"],
+            self.manifest["n_suffix"],
+        )
+
+    def predict(self, padded: Padded, device: str, threads: Optional[int]) -> Floats3d:
+        """Run the engine.
+
+        RETURNS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state, float32.
+        """
+        return self.get_engine(device, threads)(padded.ids, padded.mask)
+
+    def get_engine(self, device: str, threads: Optional[int]) -> Callable[[Ints2d, Ints2d], Floats3d]:
+        """Start the engine, once in each process: its threads don't survive a fork.
+
+        RAISES (ValueError): If the engine is unknown, or has no such device.
+        RAISES (ImportError): If the engine is not installed.
+        """
+        self._check_loaded()
+        key = (os.getpid(), device, threads)
+        if self._engine_key != key:
+            with self._lock:
+                if self._engine_key != key:
+                    self._engine = start_engine(self.manifest, self._files, device, threads or available_cores())
+                    self._engine_key = key
+        return self._engine
+
+    def _check_loaded(self) -> None:
+        if not self.manifest:
+            raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
+
+    def __getstate__(self) -> Dict[str, Any]:
+        state = {key: value for key, value in self.__dict__.items() if key != "_lock"}
+        return {**state, "_engine": None, "_engine_key": None}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def to_bytes(self) -> bytes:
+        """RETURNS (bytes): All files as msgpack."""
+        return srsly.msgpack_dumps(self.read_files())
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Nothing to do: the component's `device` setting says where the engine runs."""
+
+
+def get_digest(data: Union[Path, bytes]) -> str:
+    """RETURNS (str): SHA-256 of a file or of bytes, in hexadecimal digits."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with data.open("rb") as file_:
+        return hashlib.file_digest(file_, "sha256").hexdigest()
+
+
+def read_tokenizer(data: Union[Path, bytes]) -> Tokenizer:
+    """Read a fast tokenizer, without the truncation and padding that may be saved in it."""
+    tokenizer = Tokenizer.from_buffer(data if isinstance(data, bytes) else data.read_bytes())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+# Engines
+
+
+def available_cores() -> int:
+    """RETURNS (int): Cores this process may use: its affinity, within the quota of its control group (Linux)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
+
+
+def start_engine(
+    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int
+) -> Callable[[Ints2d, Ints2d], Floats3d]:
+    """Start the engine that an artefact is made for.
+
+    RETURNS (Callable[[Ints2d, Ints2d], Floats3d]): Wordpiece ids and mask, both (n_windows, length), to the last
+        hidden state (n_windows, length, width).
+    """
+    name = manifest["engine"]
+    if name not in ENGINES:
+        raise ValueError(f"This pipeline runs on {name!r}. This version knows: {', '.join(ENGINES)}.")
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"This pipeline's transformer runs on {name}, which can't be imported ({error}). "
+            f"Install it: pip install {manifest['requirement']}"
+        ) from error
+    return ENGINES[name](manifest, files, device, threads)
+
+
+class OnnxruntimeEngine:
+    """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
+
+    PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+    def __init__(self, manifest, files, device: str, threads: int) -> None:
+        import onnxruntime
+
+        provider = self.PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
+            raise ValueError(
+                f"Setting 'device' is {device!r}, but this onnxruntime has no {provider}. "
+                "Set 'device' to 'cpu', or install onnxruntime-gpu."
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        model = files["encoder.onnx"]
+        self.session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=[provider]
+        )
+
+    def __call__(self, ids: Ints2d, mask: Ints2d) -> Floats3d:
+        return self.session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+
+ENGINES = {"onnxruntime": OnnxruntimeEngine}
