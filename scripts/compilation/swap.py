@@ -1,16 +1,14 @@
 """Swap the transformer of a trained pipeline for a compiled encoder."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import srsly
 from spacy.pipeline.tok2vec import Tok2VecListener
 from thinc.api import Config
 
 from .. import compiled_transformer as runtime
-from ..console import UserError
 from .artefact import Artefact
 from .reference import Reference
 
@@ -63,20 +61,16 @@ def replace_listeners(block: Any, width: int) -> Any:
     return {key: replace_listeners(value, width) for key, value in block.items()}
 
 
-def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path, settings: Dict[str, Any]) -> None:
+def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path) -> None:
     """Put a compiled encoder into a copy of the skeleton: a pipeline that `spacy.load` takes.
 
     skeleton (Path): Folder from `save_skeleton`.
-    artefact (Artefact): The compiled encoder.
+    artefact (Artefact): The compiled encoder. Its folder is moved.
     transformer (str): Name of the transformer component.
     folder (Path): The folder to write; it must not exist.
-    settings (Dict[str, Any]): Settings of the compiled component that differ from the skeleton's.
     """
     shutil.copytree(skeleton, folder)
-    shutil.copytree(artefact.folder, folder / transformer)
-    config = Config().from_disk(folder / "config.cfg", interpolate=False)
-    config["components"][transformer].update(settings)
-    config.to_disk(folder / "config.cfg")
+    shutil.move(artefact.folder, folder / transformer)
     meta = srsly.read_json(folder / "meta.json")
     # spaCy doesn't look into the code file for what it imports.
     meta["requirements"] = [artefact.manifest["requirement"], artefact.manifest["tokenizers"]]

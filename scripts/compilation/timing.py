@@ -15,17 +15,18 @@ class Throughput(NamedTuple):
     compiled: List[float]
 
     @property
+    def ratios(self) -> List[float]:
+        """How many times faster the compiled pipeline was, one number a round."""
+        return (numpy.asarray(self.compiled) / numpy.asarray(self.reference)).tolist()
+
+    @property
     def speedup(self) -> float:
         """Median ratio of a round."""
         return float(numpy.median(self.ratios))
 
-    @property
-    def ratios(self) -> numpy.ndarray:
-        return numpy.asarray(self.compiled) / numpy.asarray(self.reference)
-
     def interval(self, seed: int = 0) -> List[float]:
         """RETURNS (List[float]): Lower and upper end of the 95% bootstrap interval of the median ratio."""
-        draws = numpy.random.default_rng(seed).choice(self.ratios, (1000, len(self.ratios)))
+        draws = numpy.random.default_rng(seed).choice(self.ratios, (2000, len(self.ratios)))
         return numpy.percentile(numpy.median(draws, axis=1), [2.5, 97.5]).tolist()
 
 

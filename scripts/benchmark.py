@@ -1,0 +1,232 @@
+"""Measure how much faster and smaller the compiled pipeline is.
+
+The way of the data: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png}
+"""
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy
+import srsly
+import torch
+import tqdm
+import typer
+from spacy.tokens import Doc
+from typer import Argument as Arg
+from typer import Option as Opt
+from wasabi import msg
+
+from .compilation.benchmark_plot import draw_plot
+from .compilation.benchmark_report import make_markdown, print_tables
+from .compilation.gate import read_corpus
+from .compilation.machine import describe_machine, get_size_mb
+from .compilation.process import PipelineError, PipelineProcess
+from .compilation.reference import require_gpu
+from .compilation.timing import Throughput, choose_sentences, compare_latency, compare_throughput, summarize
+from .compiled_transformer import MANIFEST, available_cores
+from .console import UserError, exit_on_user_error, replace_when_done
+from .evaluate import check_pipelines
+
+BATCH_SIZES = (1, 32, 64, 128)
+LOADS = 3  # The first may wait for the disk; the median doesn't.
+
+
+def benchmark_cli(
+    # fmt: off
+    reference: Path = Arg(..., help="Folder of the trained pipeline"),
+    compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
+    corpus: Path = Arg(..., help="Corpus in .spacy format with the texts to run"),
+    metrics_dir: Path = Arg(..., help="Folder for benchmark.json, benchmark.md and benchmark.png"),
+    gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),
+    rounds: int = Opt(5, "--rounds", "-r", min=1, help="Rounds that count, after one that warms up"),
+    words: int = Opt(6000, "--words", "-w", min=1, help="Words of the sentences for the throughput, about"),
+    sentences: int = Opt(100, "--sentences", "-s", min=1, help="Sentences, and documents, for the latency"),
+    # fmt: on
+):
+    """Measure the speed, memory and size of the trained and the compiled pipeline, side by side.
+
+    Each pipeline runs in a process of its own, and they take turns, so that a machine whose speed drifts treats
+    both alike.
+    """
+    with exit_on_user_error():
+        metrics = benchmark(
+            reference,
+            compiled,
+            corpus,
+            metrics_dir,
+            gpu=gpu,
+            rounds=rounds,
+            n_words=words,
+            n_sentences=sentences,
+            silent=False,
+        )
+    print_tables(metrics)
+    msg.good(f"Saved the numbers, a table and a plot as benchmark.json, .md and .png in {metrics_dir}")
+
+
+def benchmark(
+    reference: Path,
+    compiled: Path,
+    corpus: Path,
+    metrics_dir: Path,
+    *,
+    gpu: int = -1,
+    rounds: int = 5,
+    n_words: int = 6000,
+    n_sentences: int = 100,
+    silent: bool = True,
+) -> Dict[str, Any]:
+    """Write benchmark.json, benchmark.md and benchmark.png, all three or none.
+
+    reference (Path): Folder of the trained pipeline.
+    compiled (Path): Folder of the compiled pipeline.
+    corpus (Path): Corpus in .spacy format, with entities and sentences.
+    metrics_dir (Path): Folder for the three files.
+    gpu (int): GPU to use, -1 for the CPU.
+    rounds (int): Rounds that count, after one that warms up.
+    n_words (int): Words of the sentences for the throughput, about.
+    n_sentences (int): Sentences, and documents, for the latency.
+    silent (bool): Show no progress bar.
+    RETURNS (Dict[str, Any]): What is written to benchmark.json.
+    RAISES (UserError): If a pipeline, the corpus or the GPU is missing, or a pipeline fails.
+    """
+    check_pipelines(reference, compiled)
+    docs = read_corpus(corpus)
+    require_gpu(gpu)
+    texts = choose_batch_texts(docs, n_words, corpus)
+    single_texts = {
+        "latency_sentence": choose_sentences(docs, n_sentences),
+        "latency_document": choose_documents(docs, n_sentences),
+    }
+    try:
+        metrics = measure((reference, compiled), texts, single_texts, gpu=gpu, rounds=rounds, silent=silent)
+    except PipelineError as error:
+        raise UserError(
+            f"A pipeline failed while it was measured ({error}). Check both with `python -m spacy project run evaluate`."
+        ) from error
+    metrics["measured"]["corpus"] = corpus.name
+    with (
+        replace_when_done(metrics_dir / "benchmark.json") as json_file,
+        replace_when_done(metrics_dir / "benchmark.md") as markdown_file,
+        replace_when_done(metrics_dir / "benchmark.png") as plot_file,
+    ):
+        srsly.write_json(json_file, metrics)
+        markdown_file.write_text(make_markdown(metrics), encoding="utf8")
+        draw_plot(metrics, plot_file)
+    return metrics
+
+
+def choose_batch_texts(docs: Sequence[Doc], n_words: int, corpus: Path) -> List[str]:
+    """Choose the texts for the throughput.
+
+    They are sentences, because 6,000 words of longer texts would make so few that all batch sizes measure the same.
+
+    RETURNS (List[str]): Sentences of about `n_words` words together, spread over the corpus.
+    RAISES (UserError): If the corpus has no sentence boundaries.
+    """
+    if not all(doc.has_annotation("SENT_START") for doc in docs):
+        raise UserError(
+            f"{corpus} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
+            "or set them with spaCy's `sentencizer`."
+        )
+    mean_length = sum(len(doc) for doc in docs) / sum(1 for doc in docs for _ in doc.sents)
+    return choose_sentences(docs, max(1, round(n_words / mean_length)))
+
+
+def choose_documents(docs: Sequence[Doc], n_documents: int) -> List[str]:
+    """RETURNS (List[str]): Texts of up to `n_documents` Docs, spread over the corpus."""
+    step = max(1, len(docs) // n_documents)
+    return [doc.text for doc in docs[::step][:n_documents]]
+
+
+def measure(
+    paths: Tuple[Path, Path],
+    texts: List[str],
+    single_texts: Dict[str, List[str]],
+    *,
+    gpu: int,
+    rounds: int,
+    silent: bool,
+) -> Dict[str, Any]:
+    """Measure two pipelines in turn.
+
+    paths (Tuple[Path, Path]): Folders of the reference and of the compiled pipeline.
+    texts (List[str]): Texts for the throughput.
+    single_texts (Dict[str, List[str]]): Texts that run one at a time, by the name of the measure.
+    RETURNS (Dict[str, Any]): The "machine", what was "measured", the "reference", "compiled" and their "speedup".
+    RAISES (PipelineError): If a pipeline fails.
+    """
+    latencies: Dict[str, List[Dict[str, float]]] = {}  # the reference's and the compiled pipeline's, as all below
+    throughputs: Dict[str, Throughput] = {}
+    n_steps = LOADS + len(single_texts) + len(BATCH_SIZES)
+    with tqdm.tqdm(total=n_steps, unit="step", disable=silent, leave=False) as progress:
+        load_seconds = measure_loads(paths, gpu, progress)
+        with PipelineProcess(paths[0], gpu=gpu) as reference, PipelineProcess(paths[1], gpu=gpu) as compiled:
+            for name, singles in single_texts.items():
+                progress.set_description(name.capitalize().replace("_", " of a "))
+                latencies[name] = [summarize(times) for times in compare_latency(reference, compiled, singles, rounds)]
+                progress.update()
+            for batch_size in BATCH_SIZES:
+                progress.set_description(f"Throughput in batches of {batch_size}")
+                throughput = compare_throughput(reference, compiled, texts, batch_size, rounds)
+                throughputs[str(batch_size)] = throughput
+                progress.update()
+            words = reference.throughput(texts, max(BATCH_SIZES))["words"]
+            peaks = [reference.peak_memory(), compiled.peak_memory()]
+    sides = [
+        {
+            "throughput": {size: float(numpy.median(speeds[side])) for size, speeds in throughputs.items()},
+            **{name: summaries[side] for name, summaries in latencies.items()},
+            "load_seconds": load_seconds[side],
+            "peak_memory_mb": peaks[side],
+            "size_mb": get_size_mb(paths[side]),
+        }
+        for side in range(2)
+    ]
+    return {
+        "machine": describe(gpu),
+        "measured": {
+            "texts": len(texts),
+            "words": words,
+            "rounds": rounds,
+            "loads": LOADS,
+            **{name.replace("latency_", "") + "s": len(singles) for name, singles in single_texts.items()},
+            **read_engine(paths[1]),
+        },
+        "reference": sides[0],
+        "compiled": sides[1],
+        "speedup": {
+            "throughput": {size: speeds.speedup for size, speeds in throughputs.items()},
+            "throughput_interval": {size: speeds.interval() for size, speeds in throughputs.items()},
+            **{f"{name}_p50": before["p50"] / after["p50"] for name, (before, after) in latencies.items()},
+        },
+    }
+
+
+def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> List[float]:
+    """RETURNS (List[float]): Median seconds that each pipeline takes to load and to run its first text."""
+    progress.set_description("Loading")
+    seconds = []
+    for _ in range(LOADS):
+        seconds.append([])
+        for path in paths:
+            with PipelineProcess(path, gpu=gpu) as process:
+                seconds[-1].append(process.load_seconds)
+        progress.update()
+    return numpy.median(seconds, axis=0).tolist()
+
+
+def describe(gpu: int) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): The machine, with the threads that an engine gets and the GPU that is used."""
+    machine = {**describe_machine(), "threads": available_cores()}
+    return machine if gpu < 0 else {**machine, "gpu": torch.cuda.get_device_name(gpu)}
+
+
+def read_engine(compiled: Path) -> Dict[str, str]:
+    """RETURNS (Dict[str, str]): "engine" and "precision" of a compiled pipeline, if it has a manifest."""
+    manifests = [srsly.read_json(path) for path in compiled.glob(f"*/{MANIFEST}")]
+    return {key: manifests[0][key] for key in ("engine", "precision")} if manifests else {}
+
+
+if __name__ == "__main__":
+    typer.run(benchmark_cli)

@@ -1,0 +1,162 @@
+"""Build, gate and time every candidate, and keep the best that finds the same entities."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import numpy
+import srsly
+from spacy.tokens import Doc
+
+from ..compiled_transformer import get_digest
+from ..console import replace_when_done
+from .artefact import finish_artefact
+from .candidates import Candidate, Workbench
+from .gate import EntityScores, Gate, score_entities
+from .machine import describe_machine, get_size_mb
+from .process import PipelineError, PipelineProcess
+from .reference import Reference
+from .swap import assemble, save_skeleton
+from .timing import choose_sentences, choose_texts, compare_latency, compare_throughput, summarize
+
+BATCH_SIZE = 128
+ROUNDS = 3
+WORDS = 5000
+SENTENCES = 30
+
+Row = Dict[str, Any]
+
+
+class Trial(NamedTuple):
+    """Everything that candidates are tried with."""
+
+    workbench: Workbench
+    transformer: str  # name of the component
+    skeleton: Path
+    corpus: Path
+    gold: List[Doc]
+    process: PipelineProcess  # of the reference
+    scores: EntityScores  # of the reference
+    gate: Gate
+
+
+def start_trial(reference: Reference, process: PipelineProcess, corpus: Path, gold: List[Doc], folder: Path, gate: Gate) -> Trial:
+    """Score the reference and prepare what all candidates share.
+
+    reference (Reference): The trained pipeline; it can't be used for predictions afterwards.
+    process (PipelineProcess): The same pipeline, running.
+    corpus (Path): The dev corpus.
+    gold (List[Doc]): Its Docs.
+    folder (Path): Where candidates are kept.
+    """
+    scores = score_entities(gold, process.entities(corpus))
+    skeleton = folder / "skeleton"
+    if skeleton.exists():
+        shutil.rmtree(skeleton)
+    save_skeleton(reference, skeleton)
+    return Trial(Workbench(reference, folder), reference.transformer.name, skeleton, corpus, gold, process, scores, gate)
+
+
+def try_candidate(trial: Trial, candidate: Candidate) -> Row:
+    """Build, gate and time one candidate; what goes wrong becomes its row.
+
+    RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
+    """
+    row: Row = {
+        "name": candidate.name,
+        "engine": candidate.engine,
+        "precision": candidate.precision,
+        **dict.fromkeys(("ents_f", "drop", "words_per_second", "p50_ms", "size_mb")),
+    }
+    why_not = candidate.why_not()
+    if why_not:
+        return {**row, "status": "skipped", "reason": why_not}
+    start = time.perf_counter()
+    try:
+        folder = build_candidate(trial, candidate, row)
+        row["build_seconds"] = time.perf_counter() - start
+        with PipelineProcess(folder) as process:
+            row.update(trial.gate.judge(trial.scores, score_entities(trial.gold, process.entities(trial.corpus))))
+            row.update(time_candidate(trial, process))
+    except Exception as error:  # Engines and optimizers raise errors of many kinds; none may end the search.
+        return {**row, "status": "failed", "reason": describe_error(error)}
+    row["status"] = "passed" if row.pop("passed") else "rejected"
+    return row
+
+
+def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> Path:
+    """RETURNS (Path): The candidate as a pipeline that `spacy.load` takes."""
+    artefact_folder = trial.workbench.folder / "artefact"
+    shutil.rmtree(artefact_folder, ignore_errors=True)
+    artefact_folder.mkdir(parents=True)
+    row["log"] = candidate.build(trial.workbench, artefact_folder) or []
+    artefact = finish_artefact(trial.workbench.reference, artefact_folder, candidate.engine, candidate.precision)
+    folder = trial.workbench.folder / candidate.name
+    shutil.rmtree(folder, ignore_errors=True)
+    assemble(trial.skeleton, artefact, trial.transformer, folder)
+    row["size_mb"] = get_size_mb(folder)
+    return folder
+
+
+def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
+    """Time a candidate against the reference on the same texts, in turn."""
+    texts = choose_texts(trial.gold, WORDS)
+    throughput = compare_throughput(trial.process, process, texts, BATCH_SIZE, ROUNDS)
+    reference_ms, compiled_ms = compare_latency(trial.process, process, choose_sentences(trial.gold, SENTENCES), ROUNDS)
+    p50, reference_p50 = summarize(compiled_ms)["p50"], summarize(reference_ms)["p50"]
+    return {
+        "words_per_second": float(numpy.median(throughput.compiled)),
+        "speedup": throughput.speedup,
+        "speedup_range": [min(throughput.ratios), max(throughput.ratios)],
+        "p50_ms": p50,
+        "latency_speedup": reference_p50 / p50,
+        "reference_words_per_second": float(numpy.median(throughput.reference)),
+        "reference_p50_ms": reference_p50,
+    }
+
+
+def describe_error(error: Exception) -> str:
+    """RETURNS (str): An error as one short line."""
+    lines = str(error).strip().splitlines() or [""]
+    name = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
+    return f"failed: {name}{lines[0][:300]}"
+
+
+def get_key(reference: Path, corpus: Path, gate: Gate, gpu: int) -> Row:
+    """RETURNS (Row): What makes two searches the same, so that rows of one hold for the other."""
+    return {
+        "reference": get_folder_digest(reference),
+        "corpus": get_digest(corpus),
+        "gate": gate._asdict(),
+        "gpu": gpu,
+        "machine": describe_machine(),
+    }
+
+
+def get_folder_digest(folder: Path) -> str:
+    """RETURNS (str): Digest of the names and contents of all files in a folder."""
+    files = {str(path.relative_to(folder)): get_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    return get_digest(srsly.json_dumps(files).encode("utf8"))
+
+
+def load_rows(folder: Path, key: Row) -> Dict[str, Row]:
+    """Read the rows of a search that was stopped, if it was the same search.
+
+    folder (Path): Where candidates are kept; emptied if it belongs to another search.
+    key (Row): From `get_key`.
+    RETURNS (Dict[str, Row]): Rows by name.
+    """
+    key_path = folder / "search.json"
+    if key_path.is_file() and srsly.read_json(key_path) == key:
+        rows = [srsly.read_json(path) for path in folder.glob("*.row.json")]
+        return {row["name"]: row for row in rows}
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    srsly.write_json(key_path, key)
+    return {}
+
+
+def save_row(folder: Path, row: Row) -> None:
+    with replace_when_done(folder / f"{row['name']}.row.json") as path:
+        srsly.write_json(path, row)

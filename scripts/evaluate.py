@@ -1,0 +1,113 @@
+"""Score the trained and the compiled pipeline with spaCy's own evaluation.
+
+The way of the data: two pipelines and a .spacy corpus -> metrics/{reference,compiled}.json
+"""
+
+from pathlib import Path
+from typing import Any, Dict
+
+import srsly
+import tqdm
+import typer
+from spacy.cli.evaluate import evaluate as evaluate_pipeline
+from typer import Argument as Arg
+from typer import Option as Opt
+from wasabi import msg
+
+from . import compiled_transformer  # noqa: F401
+from .compilation.gate import read_corpus
+from .compilation.reference import require_gpu
+from .console import UserError, exit_on_user_error, replace_when_done
+
+SCORES = {"ents_f": "Entity F1", "ents_p": "Entity precision", "ents_r": "Entity recall"}
+
+
+def evaluate_cli(
+    # fmt: off
+    reference: Path = Arg(..., help="Folder of the trained pipeline"),
+    compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
+    corpus: Path = Arg(..., help="Annotated corpus in .spacy format"),
+    metrics_dir: Path = Arg(..., help="Folder for reference.json and compiled.json"),
+    gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),
+    # fmt: on
+):
+    """Score the trained and the compiled pipeline on a corpus and compare their entities.
+
+    The scores are what `spacy evaluate` computes and writes. Its speed is not compared: `benchmark` does that.
+    """
+    with exit_on_user_error():
+        scores = evaluate(reference, compiled, corpus, metrics_dir, gpu=gpu, silent=False)
+    print_scores(scores["reference"], scores["compiled"])
+
+
+def evaluate(
+    reference: Path, compiled: Path, corpus: Path, metrics_dir: Path, *, gpu: int = -1, silent: bool = True
+) -> Dict[str, Dict[str, Any]]:
+    """Write reference.json and compiled.json, both or none.
+
+    reference (Path): Folder of the trained pipeline.
+    compiled (Path): Folder of the compiled pipeline.
+    corpus (Path): Annotated corpus in .spacy format.
+    metrics_dir (Path): Folder for the two files.
+    gpu (int): GPU to use, -1 for the CPU.
+    silent (bool): Show no progress bar.
+    RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them.
+    RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
+    """
+    check_pipelines(reference, compiled)
+    read_corpus(corpus)
+    require_gpu(gpu)
+    progress = tqdm.tqdm({"reference": reference, "compiled": compiled}.items(), disable=silent, leave=False)
+    scores = {}
+    for name, path in progress:
+        progress.set_description(f"Evaluating {name}")
+        scores[name] = score(path, corpus, gpu)
+    with (
+        replace_when_done(metrics_dir / "reference.json") as reference_file,
+        replace_when_done(metrics_dir / "compiled.json") as compiled_file,
+    ):
+        srsly.write_json(reference_file, scores["reference"])
+        srsly.write_json(compiled_file, scores["compiled"])
+    return scores
+
+
+def check_pipelines(reference: Path, compiled: Path) -> None:
+    """RAISES (UserError): If one of the two folders holds no pipeline."""
+    for path, kind, make_it in (
+        (reference, "trained", "Train one with `python -m spacy project run train`."),
+        (compiled, "compiled", "Compile one with `python -m spacy project run optimize`."),
+    ):
+        if not (path / "config.cfg").is_file():
+            raise UserError(f"There is no {kind} pipeline in {path}. {make_it}")
+
+
+def score(path: Path, corpus: Path, gpu: int) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): What `spacy evaluate` writes for a pipeline."""
+    try:
+        scores = evaluate_pipeline(str(path), corpus, use_gpu=gpu, silent=True)
+    except (ImportError, KeyError, OSError, ValueError) as error:
+        raise UserError(f"Can't evaluate the pipeline in {path} on {corpus}: {error}") from error
+    if scores.get("ents_f") is None:
+        raise UserError(f"The pipeline in {path} sets no entities. Use one with a component like `ner`.")
+    return scores
+
+
+def print_scores(reference: Dict[str, Any], compiled: Dict[str, Any]) -> None:
+    pairs = {title: (reference[key], compiled[key]) for key, title in SCORES.items()}
+    by_label = reference["ents_per_type"], compiled["ents_per_type"]
+    for label in sorted({*by_label[0], *by_label[1]}):
+        # A label that neither gold nor a pipeline knows has no score there.
+        pairs[f"F1 of {label}"] = tuple(scores.get(label, {"f": 0.0})["f"] for scores in by_label)
+    msg.table(
+        [
+            (title, f"{100 * before:.2f}", f"{100 * after:.2f}", f"{100 * (after - before):+.2f}")
+            for title, (before, after) in pairs.items()
+        ],
+        header=("", "Reference", "Compiled", "Difference"),
+        aligns=("l", "r", "r", "r"),
+        divider=True,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(evaluate_cli)

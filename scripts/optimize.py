@@ -1,0 +1,174 @@
+"""Find the fastest way to run a trained pipeline that keeps its entities.
+
+The way of the data: training/model-best and corpus/dev.spacy -> training/model-compiled and metrics/optimize.*
+"""
+
+import shutil
+from pathlib import Path
+from statistics import median
+from typing import Any, Dict, List
+
+import srsly
+import tqdm
+import typer
+from typer import Argument as Arg
+from typer import Option as Opt
+from wasabi import msg
+
+from .compilation.candidates import get_candidates
+from .compilation.choice import OBJECTIVES, choose, copy_chosen
+from .compilation.gate import Gate, read_corpus
+from .compilation.machine import describe_machine, get_size_mb
+from .compilation.optimize_report import make_markdown, print_rows, save_plot
+from .compilation.process import PipelineError, PipelineProcess
+from .compilation.reference import load_reference, require_gpu
+from .compilation.search import Row, Trial, get_key, load_rows, save_row, start_trial, try_candidate
+from .console import UserError, exit_on_user_error, replace_when_done
+
+# Below this F1 the reference has not learned enough for a drop to mean anything.
+USELESS_F1 = 0.1
+
+
+def optimize_cli(
+    # fmt: off
+    reference: Path = Arg(..., help="Trained pipeline with a transformer and listeners; it is only read"),
+    output: Path = Arg(..., help="Folder for the compiled pipeline"),
+    dev: Path = Arg(..., help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"),
+    metrics_dir: Path = Arg(..., help="Folder for optimize.json, optimize.md and optimize.png"),
+    max_f1_drop: float = Opt(0.003, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"),
+    max_label_drop: float = Opt(0.02, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
+    objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}"),
+    gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),
+    # fmt: on
+):
+    """Compile the transformer of a trained pipeline, and prove that no entities were lost.
+
+    Each candidate (an engine and a precision) becomes a real pipeline, is compared with the reference on the dev corpus
+    by entity F1, and is timed against it on the same texts, in turn. The best that passes is kept. A search that
+    was stopped goes on where it stopped.
+    """
+    with exit_on_user_error():
+        report = optimize(
+            reference,
+            output,
+            dev,
+            metrics_dir,
+            gate=Gate(max_f1_drop, max_label_drop),
+            objective=objective,
+            gpu=gpu,
+            silent=False,
+        )
+    print_rows(report)
+    chosen = next(row for row in report["candidates"] if row["name"] == report["chosen"])
+    msg.good(f"Kept {report['chosen']} in {output}: {chosen['reason']}")
+
+
+def optimize(
+    reference_path: Path,
+    output: Path,
+    dev: Path,
+    metrics_dir: Path,
+    *,
+    gate: Gate,
+    objective: str = "throughput",
+    gpu: int = -1,
+    silent: bool = True,
+) -> Dict[str, Any]:
+    """Try all candidates and write the best pipeline that passes the gate.
+
+    reference_path (Path): The trained pipeline.
+    output (Path): The compiled pipeline. What is there stays until another one has passed.
+    dev (Path): Annotated corpus for the gate.
+    metrics_dir (Path): Gets optimize.json, optimize.md and optimize.png.
+    gate (Gate): What may be lost.
+    objective (str): "throughput", "latency" or "size".
+    gpu (int): GPU of the reference and the candidates, -1 for the CPU.
+    silent (bool): Show no progress.
+    RETURNS (Dict[str, Any]): What is written to optimize.json.
+    RAISES (UserError): If the pipeline can't be compiled, or no candidate passes the gate.
+    """
+    if objective not in OBJECTIVES:
+        raise UserError(f"Unknown objective {objective!r}. Choose one of: {', '.join(OBJECTIVES)}.")
+    require_gpu(gpu)
+    gold = read_corpus(dev)
+    reference = load_reference(reference_path)
+    folder = output.with_name(f"{output.name}-candidates")
+    rows = load_rows(folder, get_key(reference_path, dev, gate, gpu))
+    candidates = get_candidates()
+    try:
+        process = PipelineProcess(reference_path, gpu=gpu)
+    except PipelineError as error:
+        raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
+    with process:
+        trial = start_trial(reference, process, dev, gold, folder, gate)
+        progress = tqdm.tqdm(candidates, unit="candidate", disable=silent, leave=False)
+        for candidate in progress:
+            progress.set_description(candidate.name)
+            if candidate.name not in rows:
+                rows[candidate.name] = try_candidate(trial, candidate)
+                save_row(folder, rows[candidate.name])
+    ordered = [rows[candidate.name] for candidate in candidates]
+    report = {
+        "machine": describe_machine(),
+        "objective": objective,
+        "gate": gate._asdict(),
+        "reference": describe_reference(reference_path, trial, ordered),
+        "warnings": get_warnings(trial, ordered),
+        "chosen": choose(ordered, objective),
+        "candidates": ordered,
+    }
+    if report["chosen"] is not None:
+        copy_chosen(folder / report["chosen"], output, reference.transformer.name, report)
+    write_report(report, metrics_dir)
+    if report["chosen"] is None:
+        print_rows(report)
+        raise UserError(
+            f"No candidate keeps the entities of {reference_path}, not even in fp32, so {output} was not written. "
+            f"See {metrics_dir / 'optimize.json'} for the reasons."
+        )
+    shutil.rmtree(folder)
+    return report
+
+
+def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:
+    """RETURNS (Row): The reference's F1, and its speed as the median over the candidates it was timed against."""
+    timed = [row for row in rows if "speedup" in row]
+    return {
+        "path": str(path),
+        "ents_f": trial.scores.ents_f,
+        "by_label": trial.scores.by_label,
+        "words_per_second": median(row["reference_words_per_second"] for row in timed) if timed else None,
+        "p50_ms": median(row["reference_p50_ms"] for row in timed) if timed else None,
+        "size_mb": get_size_mb(path),
+    }
+
+
+def get_warnings(trial: Trial, rows: List[Row]) -> List[str]:
+    """RETURNS (List[str]): What makes the gate's answer doubtful, in sentences."""
+    warnings = []
+    n_entities = sum(len(doc.ents) for doc in trial.gold)
+    if trial.scores.ents_f < USELESS_F1:
+        warnings.append(
+            f"The reference's own F1 on dev is {trial.scores.ents_f:.4f}: it has hardly learned anything, so the gate can't "
+            "tell what is lost. Train longer before you trust the result."
+        )
+    widths = [row["drop_interval"][1] - row["drop"] for row in rows if row.get("drop_interval")]
+    if widths and max(widths) > trial.gate.max_f1_drop:
+        warnings.append(
+            f"Dev is too small to tell drops of {trial.gate.max_f1_drop} from chance: with its {n_entities} entities the "
+            f"95% interval of a drop reaches {max(widths):.4f} further. Use a larger dev corpus."
+        )
+    return warnings
+
+
+def write_report(report: Dict[str, Any], metrics_dir: Path) -> None:
+    with replace_when_done(metrics_dir / "optimize.json") as path:
+        srsly.write_json(path, report)
+    with replace_when_done(metrics_dir / "optimize.md") as path:
+        path.write_text(make_markdown(report), encoding="utf8")
+    with replace_when_done(metrics_dir / "optimize.png") as path:
+        save_plot(report, path)
+
+
+if __name__ == "__main__":
+    typer.run(optimize_cli)

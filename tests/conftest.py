@@ -1,0 +1,111 @@
+"""Small corpora and pipelines for all tests, made on the spot: nothing is downloaded, nothing needs a GPU."""
+
+import os
+
+# Before anything imports torch or huggingface_hub. Processes that tests start inherit them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # The encoders are too small for more threads to pay.
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from spacy.tokens import DocBin
+
+from scripts.corpus import convert
+
+from . import helpers
+
+# Machines that are busy with other work are slow: examples are bounded by number, not by time.
+settings.register_profile("project", deadline=None, max_examples=50, print_blob=True)
+settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not helpers.has_gpu():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU, and torch finds none"))
+
+
+@pytest.fixture(scope="session")
+def sample_path() -> Path:
+    """The corpus that the project ships, in WikiNER's format."""
+    return helpers.ROOT / "assets" / "wikiner-sample.bz2"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the development corpora, which are not part of the project."""
+    folder = helpers.ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no development corpora in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus_dir(sample_path, tmp_path_factory) -> Path:
+    """train.spacy, dev.spacy and test.spacy made from the sample, three sentences a Doc."""
+    folder = tmp_path_factory.mktemp("corpus")
+    convert(sample_path, folder, n_sents=3, shares={"dev": 0.1, "test": 0.1}, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_corpus(corpus_dir) -> Path:
+    return corpus_dir / "train.spacy"
+
+
+@pytest.fixture(scope="session")
+def dev_corpus(corpus_dir, tmp_path_factory) -> Path:
+    """The first 12 Docs of dev.spacy, so that what scores on it is quick."""
+    path = tmp_path_factory.mktemp("dev") / "dev.spacy"
+    DocBin(docs=helpers.read_docs(corpus_dir / "dev.spacy")[:12]).to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def test_corpus(corpus_dir, tmp_path_factory) -> Path:
+    """The first 12 Docs of test.spacy."""
+    path = tmp_path_factory.mktemp("test") / "test.spacy"
+    DocBin(docs=helpers.read_docs(corpus_dir / "test.spacy")[:12]).to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(sample_path, tmp_path_factory) -> Path:
+    """Folder of a random BERT with two layers and a fast tokenizer, as the Hugging Face hub has them."""
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    helpers.make_encoder(sample_path, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_path(tiny_encoder, dev_corpus, test_corpus, tmp_path_factory) -> Path:
+    """Folder of a spacy-transformers pipeline (transformer, ner).
+
+    It was trained on the dev and test corpora: it finds most of their entities, so that a damaged encoder shows.
+    """
+    workspace = tmp_path_factory.mktemp("reference")
+    docs = helpers.read_docs(dev_corpus) + helpers.read_docs(test_corpus)
+    DocBin(docs=docs).to_disk(workspace / "train.spacy")
+    helpers.train_reference(tiny_encoder, workspace / "train.spacy", dev_corpus, workspace / "pipeline")
+    return workspace / "pipeline"
+
+
+@pytest.fixture(scope="session")
+def multi_head_path(tiny_encoder, tmp_path_factory) -> Path:
+    """Folder of a pipeline whose ner, tagger and textcat listen to one transformer."""
+    folder = tmp_path_factory.mktemp("multi_head") / "pipeline"
+    helpers.train_multi_head(tiny_encoder, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compiled_path(reference_path, tmp_path_factory) -> Path:
+    """Folder of the reference pipeline, compiled to onnxruntime in fp32."""
+    folder = tmp_path_factory.mktemp("compiled")
+    return helpers.compile_reference(reference_path, folder)
