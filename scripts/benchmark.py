@@ -102,7 +102,8 @@ def benchmark(
         metrics = measure((reference, compiled), texts, single_texts, gpu=gpu, rounds=rounds, silent=silent)
     except PipelineError as error:
         raise UserError(
-            f"A pipeline failed while it was measured ({error}). Check both with `python -m spacy project run evaluate`."
+            f"A pipeline failed while it was measured: {str(error).rstrip('.')}. "
+            "Check both with `python -m spacy project run evaluate`."
         ) from error
     metrics["measured"]["corpus"] = corpus.name
     with (

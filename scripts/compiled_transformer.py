@@ -15,9 +15,10 @@ import json
 import math
 import os
 import threading
+import warnings
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy
 import srsly
@@ -35,6 +36,7 @@ from tokenizers import Tokenizer
 
 MANIFEST = "engine.json"
 TOKENIZER = "tokenizer.json"
+PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
 SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
@@ -450,6 +452,8 @@ class CompiledEncoder(Shim):
 
     def _use(self, manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], where: str) -> "CompiledEncoder":
         for name, digest in manifest["files"].items():
+            if Path(name).name != name:
+                raise ValueError(f"{MANIFEST} in {where} names a file outside its folder: {name!r}. Don't use it.")
             data = files.get(name)
             if data is None or (isinstance(data, Path) and not data.is_file()):
                 raise ValueError(f"{name} is missing in {where}. Copy the whole pipeline again.")
@@ -517,7 +521,8 @@ class CompiledEncoder(Shim):
         if self._engine_key != key:
             with self._lock:
                 if self._engine_key != key:
-                    self._engine = start_engine(self.manifest, self._files, device, threads or available_cores())
+                    manifest, files = choose_artefact(self.manifest, self._files)
+                    self._engine = start_engine(manifest, files, device, threads or available_cores())
                     self._engine_key = key
         return self._engine
 
@@ -570,6 +575,45 @@ def available_cores() -> int:
         return cores
 
 
+def read_cpu_features() -> Optional[Set[str]]:
+    """RETURNS (Optional[Set[str]]): The CPU's flags, as Linux names them; None where they can't be read."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return set(next(line for line in lines if line.startswith("flags")).split())
+    except (OSError, StopIteration):
+        return None
+
+
+def choose_artefact(
+    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]]
+) -> Tuple[Dict[str, Any], Dict[str, Union[Path, bytes]]]:
+    """Fall back to the portable artefact, or warn, if this CPU lacks what the fast one needs.
+
+    RETURNS (Tuple): Manifest and files of the artefact to run.
+    """
+    features = read_cpu_features()
+    if features is None:
+        return manifest, files
+    missing = [" or ".join(needed) for needed in manifest["cpu_features"] if not features & set(needed)]
+    if not missing:
+        return manifest, files
+    portable = manifest.get("portable")
+    what = (
+        f"This pipeline's transformer was compiled to {manifest['precision']} for a CPU with {' and '.join(missing)}, "
+        "which this one lacks."
+    )
+    if portable is None:
+        warnings.warn(
+            f"{what} It may be slow here, or less exact. Compile it again on a machine like this one (`python -m spacy "
+            "project run optimize`), or there with `--portable`."
+        )
+        return manifest, files
+    warnings.warn(f"{what} Its portable encoder ({portable['engine']}, {portable['precision']}) is used instead.")
+    return portable, {
+        name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)
+    }
+
+
 def start_engine(
     manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int
 ) -> Callable[[Ints2d, Ints2d], Floats3d]:
@@ -618,4 +662,31 @@ class OnnxruntimeEngine:
         return self.session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
 
 
-ENGINES = {"onnxruntime": OnnxruntimeEngine}
+class OpenvinoEngine:
+    """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
+
+    def __init__(self, manifest, files, device: str, threads: int) -> None:
+        import openvino
+
+        if device != "cpu":
+            raise ValueError(f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'.")
+        core = openvino.Core()
+        model, weights = files["encoder.xml"], files["encoder.bin"]
+        self.model = core.compile_model(
+            core.read_model(model=model, weights=weights),
+            "CPU",
+            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
+        )
+        self.requests = threading.local()
+
+    def __call__(self, ids: Ints2d, mask: Ints2d) -> Floats3d:
+        # A request holds the buffers of one call at a time: each Python thread needs its own.
+        if not hasattr(self.requests, "own"):
+            self.requests.own = self.model.create_infer_request()
+        outputs = self.requests.own.infer(
+            {"input_ids": ids, "attention_mask": mask}, share_inputs=True, share_outputs=True
+        )
+        return outputs[0]
+
+
+ENGINES = {"onnxruntime": OnnxruntimeEngine, "openvino": OpenvinoEngine}

@@ -29,15 +29,30 @@ def replace_when_done(target: Path) -> Iterator[Path]:
 
     target (Path): What to write or replace. Missing parent folders are made.
     YIELDS (Path): A path in the target's folder that does not exist yet.
+    RAISES (UserError): If a parent of the target is a file, or a file would replace a folder or the reverse.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        fresh = workspace / target.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"Can't write {target}: {error.filename} is a file, not a folder. Choose another place."
+        ) from error
+    workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    fresh = workspace / target.name
+    replaced = workspace / f"{target.name}.replaced"
+    try:
         yield fresh
+        if fresh.exists() and target.exists() and fresh.is_dir() != target.is_dir():
+            kind = "folder" if target.is_dir() else "file"
+            raise UserError(f"Can't write {target}: it is a {kind} already. Move it away, or choose another place.")
         if target.is_dir():
             # A folder can't be renamed over a full one: move the old one aside first.
-            os.rename(target, workspace / "replaced")
-        os.rename(fresh, target)
+            os.rename(target, replaced)
+        try:
+            os.replace(fresh, target)
+        except OSError:
+            if replaced.exists():
+                os.rename(replaced, target)
+            raise
     finally:
         shutil.rmtree(workspace, ignore_errors=True)

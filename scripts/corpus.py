@@ -4,10 +4,13 @@ The way of the data: assets/*.bz2 -> corpus/{train,dev,test}.spacy and metrics/c
 """
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import random
 import re
+import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
@@ -77,7 +80,7 @@ def convert(
     metrics: Optional[Path] = None,
     silent: bool = True,
 ) -> Dict[str, Any]:
-    """Write train.spacy, dev.spacy and test.spacy, all three or none.
+    """Write train.spacy, dev.spacy, test.spacy and the counts, all of them or none.
 
     source (Path): WikiNER file.
     output_dir (Path): Folder for the corpora.
@@ -96,9 +99,6 @@ def convert(
     vocab = Vocab()
     docs = [make_doc(vocab, group) for group in minibatch(progress, size=n_sents)]
     splits = split_docs(docs, shares, seed, source)
-    for split, split_docs_ in splits.items():
-        with replace_when_done(output_dir / f"{split}.spacy") as path:
-            DocBin(docs=split_docs_, store_user_data=True).to_disk(path)
     counts = {
         "source": source.name,
         "seed": seed,
@@ -106,8 +106,13 @@ def convert(
         "duplicates": duplicates["sentences"],
         "splits": {split: count(split_docs_) for split, split_docs_ in splits.items()},
     }
-    if metrics is not None:
-        with replace_when_done(metrics) as path:
+    # All files are written before the first one is renamed, so that they belong together.
+    with contextlib.ExitStack() as stack:
+        for split, split_docs_ in splits.items():
+            path = stack.enter_context(replace_when_done(output_dir / f"{split}.spacy"))
+            DocBin(docs=split_docs_, store_user_data=True).to_disk(path)
+        if metrics is not None:
+            path = stack.enter_context(replace_when_done(metrics))
             srsly.write_json(path, counts)
     return counts
 
@@ -132,10 +137,12 @@ def read_wikiner(source: Path) -> Iterator[Sentence]:
         with opener(source, "rb") as file_:
             for line_number, line in enumerate(file_, start=1):
                 where = f"{source}, line {line_number}"
+                if line_number == 1:
+                    line = line.removeprefix(BOM_UTF8)
                 if line.strip():
                     yield parse_line(decode(line, where), where)
                     n_sentences += 1
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise UserError(
             f"{source} is damaged or cut short after line {line_number} ({error}). "
             "Delete it and download it again with `python -m spacy project assets`."
@@ -225,8 +232,9 @@ def split_docs(
     empty = [split for split, split_docs_ in splits.items() if not split_docs_]
     if empty:
         raise UserError(
-            f"{source} makes {len(docs)} Docs, too few for a {' and a '.join(empty)} corpus. "
-            "Use more text, or fewer sentences a Doc (`--vars.n_sents`)."
+            f"{source} makes {len(docs)} Docs, too few for a {' and a '.join(empty)} corpus with "
+            f"{shares['dev']:.0%} for dev and {shares['test']:.0%} for test. "
+            "Use more text, fewer sentences a Doc (`--vars.n_sents`), or other shares."
         )
     return splits
 

@@ -44,10 +44,11 @@ def save_encoder(source: str, output_dir: Path) -> int:
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
         encoder = AutoModel.from_pretrained(location)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Every library below transformers has errors of its own.
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(
-            f"Can't load an encoder from {location}: {str(error).splitlines()[0]} Name a folder with "
-            "config.json, weights and tokenizer.json, or a model on the hub (which takes a network)."
+            f"Can't load an encoder from {location} ({reason}). Name a folder with config.json, weights and "
+            "tokenizer.json, or a model on the hub (which takes a network)."
         ) from error
     if not tokenizer.is_fast:
         raise UserError(

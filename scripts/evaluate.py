@@ -85,8 +85,8 @@ def score(path: Path, corpus: Path, gpu: int) -> Dict[str, Any]:
     """RETURNS (Dict[str, Any]): What `spacy evaluate` writes for a pipeline."""
     try:
         scores = evaluate_pipeline(str(path), corpus, use_gpu=gpu, silent=True)
-    except (ImportError, KeyError, OSError, ValueError) as error:
-        raise UserError(f"Can't evaluate the pipeline in {path} on {corpus}: {error}") from error
+    except (ImportError, OSError, ValueError) as error:  # A file is missing or damaged, or an engine not installed.
+        raise UserError(f"Can't evaluate the pipeline in {path}: {str(error).rstrip('.')}. Make it again.") from error
     if scores.get("ents_f") is None:
         raise UserError(f"The pipeline in {path} sets no entities. Use one with a component like `ner`.")
     return scores
@@ -96,7 +96,7 @@ def print_scores(reference: Dict[str, Any], compiled: Dict[str, Any]) -> None:
     pairs = {title: (reference[key], compiled[key]) for key, title in SCORES.items()}
     by_label = reference["ents_per_type"], compiled["ents_per_type"]
     for label in sorted({*by_label[0], *by_label[1]}):
-        # A label that neither gold nor a pipeline knows has no score there.
+        # A label that is not in gold is in the scores of the pipeline that found it only.
         pairs[f"F1 of {label}"] = tuple(scores.get(label, {"f": 0.0})["f"] for scores in by_label)
     msg.table(
         [

@@ -1,6 +1,6 @@
 """Find the fastest way to run a trained pipeline that keeps its entities.
 
-The way of the data: training/model-best and corpus/dev.spacy -> training/model-compiled and metrics/optimize.*
+The way of the data: training/model-best and corpus/{train,dev}.spacy -> training/model-compiled and metrics/optimize.*
 """
 
 import shutil
@@ -15,7 +15,7 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .compilation.candidates import get_candidates
+from .compilation.candidates import Workbench, get_candidates
 from .compilation.choice import OBJECTIVES, choose, copy_chosen
 from .compilation.gate import Gate, read_corpus
 from .compilation.machine import describe_machine, get_size_mb
@@ -33,6 +33,7 @@ def optimize_cli(
     # fmt: off
     reference: Path = Arg(..., help="Trained pipeline with a transformer and listeners; it is only read"),
     output: Path = Arg(..., help="Folder for the compiled pipeline"),
+    train: Path = Arg(..., help="Train corpus, .spacy: its text calibrates int8"),
     dev: Path = Arg(..., help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"),
     metrics_dir: Path = Arg(..., help="Folder for optimize.json, optimize.md and optimize.png"),
     max_f1_drop: float = Opt(0.003, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"),
@@ -51,6 +52,7 @@ def optimize_cli(
         report = optimize(
             reference,
             output,
+            train,
             dev,
             metrics_dir,
             gate=Gate(max_f1_drop, max_label_drop),
@@ -66,6 +68,7 @@ def optimize_cli(
 def optimize(
     reference_path: Path,
     output: Path,
+    train: Path,
     dev: Path,
     metrics_dir: Path,
     *,
@@ -78,6 +81,7 @@ def optimize(
 
     reference_path (Path): The trained pipeline.
     output (Path): The compiled pipeline. What is there stays until another one has passed.
+    train (Path): Train corpus, for calibration.
     dev (Path): Annotated corpus for the gate.
     metrics_dir (Path): Gets optimize.json, optimize.md and optimize.png.
     gate (Gate): What may be lost.
@@ -91,16 +95,16 @@ def optimize(
         raise UserError(f"Unknown objective {objective!r}. Choose one of: {', '.join(OBJECTIVES)}.")
     require_gpu(gpu)
     gold = read_corpus(dev)
-    reference = load_reference(reference_path)
     folder = output.with_name(f"{output.name}-candidates")
-    rows = load_rows(folder, get_key(reference_path, dev, gate, gpu))
+    workbench = Workbench(load_reference(reference_path), read_corpus(train), folder)
+    rows = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu))
     candidates = get_candidates()
     try:
         process = PipelineProcess(reference_path, gpu=gpu)
     except PipelineError as error:
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
     with process:
-        trial = start_trial(reference, process, dev, gold, folder, gate)
+        trial = start_trial(workbench, process, dev, gold, gate)
         progress = tqdm.tqdm(candidates, unit="candidate", disable=silent, leave=False)
         for candidate in progress:
             progress.set_description(candidate.name)
@@ -118,7 +122,7 @@ def optimize(
         "candidates": ordered,
     }
     if report["chosen"] is not None:
-        copy_chosen(folder / report["chosen"], output, reference.transformer.name, report)
+        copy_chosen(folder, output, trial.transformer, report)
     write_report(report, metrics_dir)
     if report["chosen"] is None:
         print_rows(report)

@@ -17,7 +17,9 @@ from spacy.tokens import DocBin
 
 from scripts.corpus import convert
 
-from . import helpers
+pytest.register_assert_rewrite("tests.helpers")
+
+from . import helpers  # noqa: E402
 
 # Machines that are busy with other work are slow: examples are bounded by number, not by time.
 settings.register_profile("project", deadline=None, max_examples=50, print_blob=True)

@@ -1,9 +1,10 @@
 """Make small encoders and pipelines, and compile them."""
 
 import bz2
+import re
 from collections import Counter
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 from spacy.cli.train import train as train_pipeline
 from spacy.tokens import Doc, DocBin, Span
@@ -11,6 +12,8 @@ from spacy.training import Example
 from spacy.util import fix_random_seed, load_config, load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Adam
+from typer import Typer
+from typer.testing import CliRunner, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -21,6 +24,24 @@ def has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def run_command(command: Callable, *arguments: Any) -> Result:
+    """Run a `*_cli` function with arguments of the command line, in this process."""
+    app = Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_refused(result: Result, *expected: Any) -> None:
+    """The command ended with 1 and one clear message that has the expected parts, not with an error of its own."""
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == 1
+    message = " ".join(re.sub("\x1b\\[[0-9;]*m", "", result.stdout).split())  # Without colours and line breaks.
+    for part in expected:
+        assert str(part) in message
+    assert message.endswith(".")
+    assert "Traceback" not in result.output
 
 
 def read_sentences(path: Path) -> Iterator[List[Tuple[str, str, str]]]:
@@ -44,8 +65,13 @@ def get_entities(doc: Doc) -> List[Tuple[int, int, str]]:
 
 
 def bare(doc: Doc, vocab: Vocab) -> Doc:
-    """RETURNS (Doc): The same text and tokens, without annotations."""
-    return Doc(vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+    """RETURNS (Doc): The same text, tokens and sentences, without other annotations."""
+    return Doc(
+        vocab,
+        words=[token.text for token in doc],
+        spaces=[bool(token.whitespace_) for token in doc],
+        sent_starts=[token.is_sent_start for token in doc],
+    )
 
 
 def make_encoder(corpus: Path, folder: Path, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:

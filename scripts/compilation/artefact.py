@@ -3,12 +3,12 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional
 
 import srsly
 
 from .. import compiled_transformer as runtime
-from .machine import describe_machine
+from .machine import FAST_WITH, describe_machine
 from .reference import Reference
 
 TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
@@ -26,13 +26,16 @@ class Artefact(NamedTuple):
         return sum(path.stat().st_size for path in self.folder.iterdir()) / 1e6
 
 
-def finish_artefact(reference: Reference, folder: Path, engine: str, precision: str) -> Artefact:
+def finish_artefact(
+    reference: Reference, folder: Path, engine: str, precision: str, options: Optional[Dict[str, Any]] = None
+) -> Artefact:
     """Add the tokenizer and the manifest to a folder with the engine's files.
 
     reference (Reference): The pipeline that the encoder comes from.
     folder (Path): Folder with the engine's files, as `compiled_transformer` reads them.
     engine (str): Name of the engine, also its name on PyPI and to import.
     precision (str): "fp32", "int8" and so on, for people to read.
+    options (Optional[Dict[str, Any]]): The engine's own settings that belong to the artefact.
     RETURNS (Artefact): The complete artefact.
     """
     tokenizer = reference.tokenizer.backend_tokenizer
@@ -42,6 +45,8 @@ def finish_artefact(reference: Reference, folder: Path, engine: str, precision: 
     manifest = {
         "engine": engine,
         "precision": precision,
+        "options": options or {},
+        "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
         "requirement": f"{engine}=={version(engine)}",
         "tokenizers": TOKENIZERS_REQUIREMENT,
         "width": reference.width,

@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from .benchmark_report import LATENCIES, describe_compiled, describe_texts, name_machine
+from .benchmark_report import LATENCIES, describe_compiled, describe_single_texts, describe_texts, name_machine
 
 # Grey and blue differ in lightness too, for people who don't tell colours apart and for prints in grey.
 COLORS = {"reference": "#a6a6a6", "compiled": "#0072b2"}
 INK, MUTED, GRID = "#1f2328", "#59636e", "#dfe3e8"
+LABELS = {"reference": {"color": MUTED}, "compiled": {"color": COLORS["compiled"], "weight": "bold"}}
 PERCENTILES = ("p50", "p99")
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -35,32 +36,36 @@ STYLE = {
 
 
 def draw_plot(metrics: Dict[str, Any], path: Path) -> None:
-    """Draw a benchmark to a PNG file, wide enough for a README.
+    """Draw a benchmark to a PNG file, readable at the width of a README.
 
     metrics (Dict[str, Any]): What `benchmark` measured.
     path (Path): The file to write.
     """
     machine, measured = metrics["machine"], metrics["measured"]
-    ratios = metrics["speedup"]["throughput"].values()
+    texts = f"Throughput: {describe_texts(measured)}. Latency: {describe_single_texts(measured)}."
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.8))
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.15, 1)})
-        figure.subplots_adjust(left=0.075, right=0.975, top=0.69, bottom=0.125, wspace=0.36)
+        figure = Figure(figsize=(10, 5.2))
+        left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+        figure.subplots_adjust(left=0.08, right=0.975, top=0.68, bottom=0.11, wspace=0.36)
         draw_throughput(left, metrics)
         draw_latency(right, metrics)
-        figure.text(
-            0.015, 0.93,
-            f"The compiled pipeline runs at {min(ratios):.1f} to {max(ratios):.1f} times the reference's speed",
-            size=15, weight="bold",
-        )  # fmt: skip
-        figure.text(0.015, 0.875, f"{name_machine(machine)}; {describe_texts(measured)} for the throughput", color=MUTED)
+        figure.text(0.015, 0.935, make_title(metrics), size=15, weight="bold")
+        figure.text(0.015, 0.885, name_machine(machine), color=MUTED)
+        figure.text(0.015, 0.84, texts, color=MUTED)
         handles, _ = left.get_legend_handles_labels()
         labels = ["Trained (reference)", describe_compiled(measured).capitalize()]
         figure.legend(
-            handles, labels, loc="upper left", bbox_to_anchor=(0.008, 0.86), ncols=2, frameon=False,
-            handlelength=1, handleheight=1, handletextpad=0.5, columnspacing=1.5,
+            handles, labels, loc="upper left", bbox_to_anchor=(0.015, 0.81), ncols=2, frameon=False, borderpad=0,
+            borderaxespad=0, handlelength=1, handleheight=1, handletextpad=0.5, columnspacing=1.5,
         )  # fmt: skip
         figure.savefig(path, dpi=170, facecolor="white")
+
+
+def make_title(metrics: Dict[str, Any]) -> str:
+    ratios = metrics["speedup"]["throughput"].values()
+    low, high = f"{min(ratios):.1f}", f"{max(ratios):.1f}"
+    factor = low if low == high else f"{low} to {high}"
+    return f"The compiled pipeline is {factor} times as fast as the trained one"
 
 
 def draw_throughput(axes: Axes, metrics: Dict[str, Any]) -> None:
@@ -72,9 +77,9 @@ def draw_throughput(axes: Axes, metrics: Dict[str, Any]) -> None:
         positions = [position + offset for position in range(len(sizes))]
         bars = axes.bar(positions, heights, 0.94 * width, color=COLORS[name], label=name)
     factors = [f"{ratio:.1f}×" for ratio in metrics["speedup"]["throughput"].values()]
-    axes.bar_label(bars, factors, padding=3, color=COLORS["compiled"], weight="bold")
+    axes.bar_label(bars, factors, padding=3, **LABELS["compiled"])
     axes.set_title("Throughput: words per second")
-    axes.set_xlabel("Batch size (texts)")
+    axes.set_xlabel("Batch size (sentences)")
     axes.set_xticks(range(len(sizes)), sizes)
     axes.tick_params(length=0)
     axes.margins(y=0.12)
@@ -89,25 +94,24 @@ def draw_latency(axes: Axes, metrics: Dict[str, Any]) -> None:
     pairs = [[metrics[name][key][percentile] for name in COLORS] for key, percentile in rows]
     for position, pair in enumerate(pairs):
         axes.plot(pair, [position] * 2, color=GRID, linewidth=5, solid_capstyle="butt", zorder=1)
-        for name, milliseconds in zip(COLORS, pair):
+        # The number of the shorter time to the left of its point, the other to the right: they never meet.
+        for (milliseconds, name), offset, side in zip(sorted(zip(pair, COLORS)), (-9, 9), ("right", "left")):
             axes.scatter(milliseconds, position, s=90, color=COLORS[name], zorder=2)
-            is_faster = milliseconds <= min(pair) and (name == "compiled" or pair[0] < pair[1])
             axes.annotate(
                 f"{milliseconds:,.0f}" if milliseconds >= 10 else f"{milliseconds:.1f}",
-                (milliseconds, position), (-9 if is_faster else 9, 0), textcoords="offset points",
-                ha="right" if is_faster else "left", va="center",
-                color=COLORS[name] if name == "compiled" else MUTED, weight="bold" if name == "compiled" else "normal",
+                (milliseconds, position), (offset, 0), textcoords="offset points", ha=side, va="center_baseline",
+                bbox={"pad": 1, "color": "white"}, **LABELS[name],
             )  # fmt: skip
     axes.set_title("Latency: milliseconds for one text")
     axes.set_xlabel("Milliseconds, logarithmic scale")
     axes.set_xscale("log")
     low, high = min(map(min, pairs)), max(map(max, pairs))
     axes.set_xlim(low / 1.8, high * 1.8)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(rows)), [f"{LATENCIES[key].removeprefix('one ').capitalize()}, {p}" for key, p in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.tick_params(length=0)
+    axes.tick_params(which="both", length=0)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)

@@ -3,9 +3,6 @@
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.transformers.fusion_options import FusionOptions
-from onnxruntime.transformers.optimizer import optimize_model
 from transformers import PretrainedConfig
 
 from .export import quiet
@@ -18,6 +15,9 @@ def build_fp32(exported: Path, config: PretrainedConfig, folder: Path) -> None:
     config (PretrainedConfig): The encoder's config, for the number of attention heads.
     folder (Path): Gets encoder.onnx.
     """
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
     with quiet():
         model = optimize_model(
             str(exported),
@@ -38,6 +38,8 @@ def build_int8(exported: Path, config: PretrainedConfig, folder: Path) -> None:
 
     folder (Path): Gets encoder.onnx.
     """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     fused = folder / "fused"
     fused.mkdir()
     build_fp32(exported, config, fused)

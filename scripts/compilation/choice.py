@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import srsly
+from thinc.api import Config
 
 from .. import compiled_transformer as runtime
 from ..console import replace_when_done
@@ -45,10 +46,10 @@ def why_second(row: Dict[str, Any], chosen: Dict[str, Any], is_tied: bool, objec
     return f"{worse} than {chosen['name']}"
 
 
-def copy_chosen(candidate: Path, output: Path, transformer: str, report: Dict[str, Any]) -> None:
+def copy_chosen(candidates: Path, output: Path, transformer: str, report: Dict[str, Any]) -> None:
     """Put the chosen candidate where compiled pipelines are, with what was measured in its manifest.
 
-    candidate (Path): Folder of the candidate.
+    candidates (Path): Folder with all candidates.
     output (Path): Folder to write or replace.
     transformer (str): Name of the transformer component.
     report (Dict[str, Any]): What optimize.json will hold.
@@ -59,6 +60,9 @@ def copy_chosen(candidate: Path, output: Path, transformer: str, report: Dict[st
         **{key: row[key] for key in ("ents_f", "drop_interval", "speedup", "latency_speedup")},
     }
     with replace_when_done(output) as path:
-        shutil.copytree(candidate, path)
+        shutil.copytree(candidates / row["folder"], path)
+        config = Config().from_disk(path / "config.cfg", interpolate=False)
+        config["components"][transformer].update(row["settings"])
+        config.to_disk(path / "config.cfg")
         manifest = srsly.read_json(path / transformer / runtime.MANIFEST)
         write_manifest(path / transformer, {**manifest, "measured_on_dev": measured})

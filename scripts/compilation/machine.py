@@ -7,8 +7,12 @@ from typing import Any, Dict, List
 
 from ..compiled_transformer import available_cores
 
-# CPU features that decide which precisions are fast, by their names in /proc/cpuinfo.
-CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# What a CPU must have, one of them, to be fast in a precision; by their names in Linux's /proc/cpuinfo.
+FAST_WITH = {
+    "bf16": ["avx512_bf16", "amx_bf16"],
+    "int8": ["avx512_vnni", "avx_vnni", "amx_int8"],
+}
+CPU_FEATURES = ["avx2", "avx512f", *FAST_WITH["int8"], *FAST_WITH["bf16"]]
 PACKAGES = ("spacy", "spacy-transformers", "torch", "onnxruntime", "openvino", "nncf", "nebullvm", "tokenizers", "numpy")
 
 

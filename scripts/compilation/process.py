@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,10 +19,11 @@ class PipelineProcess:
 
     path (Path): Folder of the pipeline.
     gpu (int): GPU to use, -1 for the CPU.
+    config (Optional[Dict[str, Any]]): Settings to override, as `spacy.load` takes them.
     RAISES (PipelineError): If the pipeline can't be loaded, and from every request that fails.
     """
 
-    def __init__(self, path: Path, *, gpu: int = -1) -> None:
+    def __init__(self, path: Path, *, gpu: int = -1, config: Optional[Dict[str, Any]] = None) -> None:
         self.path = path
         self._messages = tempfile.TemporaryFile(mode="w+", encoding="utf8")
         self._process = subprocess.Popen(
@@ -35,7 +36,7 @@ class PipelineProcess:
             encoding="utf8",
         )
         try:
-            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu)["seconds"]
+            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu, config=config or {})["seconds"]
         except BaseException:
             self.close()
             raise

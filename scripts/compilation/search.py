@@ -16,7 +16,6 @@ from .candidates import Candidate, Workbench
 from .gate import EntityScores, Gate, score_entities
 from .machine import describe_machine, get_size_mb
 from .process import PipelineError, PipelineProcess
-from .reference import Reference
 from .swap import assemble, save_skeleton
 from .timing import choose_sentences, choose_texts, compare_latency, compare_throughput, summarize
 
@@ -41,21 +40,22 @@ class Trial(NamedTuple):
     gate: Gate
 
 
-def start_trial(reference: Reference, process: PipelineProcess, corpus: Path, gold: List[Doc], folder: Path, gate: Gate) -> Trial:
+def start_trial(
+    workbench: Workbench, process: PipelineProcess, corpus: Path, gold: List[Doc], gate: Gate
+) -> Trial:
     """Score the reference and prepare what all candidates share.
 
-    reference (Reference): The trained pipeline; it can't be used for predictions afterwards.
+    workbench (Workbench): The trained pipeline, which can't be used for predictions afterwards.
     process (PipelineProcess): The same pipeline, running.
     corpus (Path): The dev corpus.
     gold (List[Doc]): Its Docs.
-    folder (Path): Where candidates are kept.
+    gate (Gate): What may be lost.
     """
     scores = score_entities(gold, process.entities(corpus))
-    skeleton = folder / "skeleton"
-    if skeleton.exists():
-        shutil.rmtree(skeleton)
-    save_skeleton(reference, skeleton)
-    return Trial(Workbench(reference, folder), reference.transformer.name, skeleton, corpus, gold, process, scores, gate)
+    skeleton = workbench.folder / "skeleton"
+    shutil.rmtree(skeleton, ignore_errors=True)
+    save_skeleton(workbench.reference, skeleton)
+    return Trial(workbench, workbench.reference.transformer.name, skeleton, corpus, gold, process, scores, gate)
 
 
 def try_candidate(trial: Trial, candidate: Candidate) -> Row:
@@ -63,40 +63,65 @@ def try_candidate(trial: Trial, candidate: Candidate) -> Row:
 
     RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
     """
-    row: Row = {
-        "name": candidate.name,
-        "engine": candidate.engine,
-        "precision": candidate.precision,
-        **dict.fromkeys(("ents_f", "drop", "words_per_second", "p50_ms", "size_mb")),
-    }
+    row = make_row(candidate.name, candidate.engine, candidate.precision)
     why_not = candidate.why_not()
     if why_not:
         return {**row, "status": "skipped", "reason": why_not}
     start = time.perf_counter()
     try:
-        folder = build_candidate(trial, candidate, row)
+        row["folder"] = build_candidate(trial, candidate, row)
         row["build_seconds"] = time.perf_counter() - start
-        with PipelineProcess(folder) as process:
-            row.update(trial.gate.judge(trial.scores, score_entities(trial.gold, process.entities(trial.corpus))))
-            row.update(time_candidate(trial, process))
+        return measure(trial, row)
     except Exception as error:  # Engines and optimizers raise errors of many kinds; none may end the search.
         return {**row, "status": "failed", "reason": describe_error(error)}
-    row["status"] = "passed" if row.pop("passed") else "rejected"
-    return row
 
 
-def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> Path:
-    """RETURNS (Path): The candidate as a pipeline that `spacy.load` takes."""
+def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
+    """Gate and time a candidate that is built with other settings of the compiled component.
+
+    base (Row): Row of the candidate.
+    settings (Dict[str, Any]): Settings to override, on top of the base's own.
+    """
+    changes = ", ".join(f"{name} {value}" for name, value in settings.items())
+    row = make_row(f"{base['name']}, {changes}", base["engine"], base["precision"])
+    row.update(folder=base["folder"], size_mb=base["size_mb"], settings={**base["settings"], **settings})
+    try:
+        return measure(trial, row)
+    except PipelineError as error:
+        return {**row, "status": "failed", "reason": describe_error(error)}
+
+
+def make_row(name: str, engine: str, precision: str) -> Row:
+    numbers = dict.fromkeys(("ents_f", "drop", "words_per_second", "p50_ms", "size_mb"))
+    return {"name": name, "engine": engine, "precision": precision, "settings": {}, **numbers}
+
+
+def measure(trial: Trial, row: Row) -> Row:
+    """RETURNS (Row): The row with what the gate says and what was timed."""
+    config = {f"components.{trial.transformer}.{name}": value for name, value in row["settings"].items()}
+    with PipelineProcess(trial.workbench.folder / row["folder"], config=config) as process:
+        verdict = trial.gate.judge(trial.scores, score_entities(trial.gold, process.entities(trial.corpus)))
+        status = "passed" if verdict.pop("passed") else "rejected"
+        return {**row, **verdict, **time_candidate(trial, process), "status": status}
+
+
+def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> str:
+    """Make a pipeline that `spacy.load` takes, and note its size and how the build went in the row.
+
+    RETURNS (str): Its folder, below the workbench's.
+    """
     artefact_folder = trial.workbench.folder / "artefact"
     shutil.rmtree(artefact_folder, ignore_errors=True)
     artefact_folder.mkdir(parents=True)
     row["log"] = candidate.build(trial.workbench, artefact_folder) or []
-    artefact = finish_artefact(trial.workbench.reference, artefact_folder, candidate.engine, candidate.precision)
+    artefact = finish_artefact(
+        trial.workbench.reference, artefact_folder, candidate.engine, candidate.precision, candidate.options
+    )
     folder = trial.workbench.folder / candidate.name
     shutil.rmtree(folder, ignore_errors=True)
     assemble(trial.skeleton, artefact, trial.transformer, folder)
     row["size_mb"] = get_size_mb(folder)
-    return folder
+    return folder.name
 
 
 def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
@@ -123,11 +148,11 @@ def describe_error(error: Exception) -> str:
     return f"failed: {name}{lines[0][:300]}"
 
 
-def get_key(reference: Path, corpus: Path, gate: Gate, gpu: int) -> Row:
+def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int) -> Row:
     """RETURNS (Row): What makes two searches the same, so that rows of one hold for the other."""
     return {
         "reference": get_folder_digest(reference),
-        "corpus": get_digest(corpus),
+        "corpora": [get_digest(corpus) for corpus in corpora],
         "gate": gate._asdict(),
         "gpu": gpu,
         "machine": describe_machine(),
@@ -158,5 +183,5 @@ def load_rows(folder: Path, key: Row) -> Dict[str, Row]:
 
 
 def save_row(folder: Path, row: Row) -> None:
-    with replace_when_done(folder / f"{row['name']}.row.json") as path:
+    with replace_when_done(folder / f"{get_digest(row['name'].encode('utf8'))[:12]}.row.json") as path:
         srsly.write_json(path, row)

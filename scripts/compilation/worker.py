@@ -17,15 +17,15 @@ START = time.perf_counter()
 class Worker:
     """Load one pipeline and run what is asked for. Every method is a request; times are in seconds."""
 
-    def load(self, path: str, gpu: int) -> Dict[str, float]:
-        """Load the pipeline and run it once, as a program that starts would do."""
+    def load(self, path: str, gpu: int, config: Dict[str, Any]) -> Dict[str, float]:
+        """Load the pipeline with settings to override, and run it once, as a program that starts would do."""
         import spacy
 
         from .. import compiled_transformer  # noqa: F401
 
         if gpu >= 0:
             spacy.require_gpu(gpu)
-        self.nlp = spacy.load(path)
+        self.nlp = spacy.load(path, config=config)
         self.nlp("A first text starts the engine.")
         return {"seconds": time.perf_counter() - START}
 

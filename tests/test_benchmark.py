@@ -1,0 +1,257 @@
+"""`scripts.benchmark`: the numbers, the tables and the plot. No test depends on how fast anything is."""
+
+import copy
+import re
+import shutil
+
+import pytest
+import srsly
+from matplotlib.image import imread
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from scripts import benchmark as script
+from scripts.benchmark import benchmark_cli, choose_batch_texts, choose_documents
+from scripts.compilation.benchmark_plot import draw_plot
+from scripts.compilation.benchmark_report import make_markdown, make_tables
+from scripts.compilation.machine import describe_machine, get_size_mb
+
+from .helpers import assert_refused, read_docs, run_command
+
+BATCH_SIZES = ["1", "32", "64", "128"]
+FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
+QUICK = ("--rounds", 1, "--words", 60, "--sentences", 4)
+
+
+@pytest.fixture(scope="module")
+def metrics_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("benchmark") / "metrics"
+
+
+@pytest.fixture(scope="module")
+def result(reference_path, compiled_path, dev_corpus, metrics_dir):
+    """The command, run once. One round, so that the speed-up is the ratio of the two speeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "LOADS", 1)
+        return run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, metrics_dir, *QUICK)
+
+
+@pytest.fixture(scope="module")
+def metrics(result, metrics_dir):
+    return srsly.read_json(metrics_dir / "benchmark.json")
+
+
+@pytest.fixture
+def made_up():
+    """Metrics in which the compiled pipeline is 4 times as fast, 2 times as small and loads 5 times as fast."""
+
+    def make_side(factor):
+        latency = {"mean": 12 / factor, "p50": 10 / factor, "p95": 16 / factor, "p99": 20 / factor}
+        return {
+            "throughput": {size: 1000.0 * factor for size in BATCH_SIZES},
+            "latency_sentence": latency,
+            "latency_document": {key: 10 * value for key, value in latency.items()},
+        }
+
+    return {
+        "machine": {**describe_machine(), "cpu": "Made(R) Up(TM) CPU", "threads": 2},
+        "measured": {
+            "texts": 260, "words": 6012, "rounds": 5, "loads": 3, "sentences": 100, "documents": 50,
+            "corpus": "test.spacy", "engine": "onnxruntime", "precision": "int8",
+        },
+        "reference": {**make_side(1), "load_seconds": 6.0, "peak_memory_mb": 900.0, "size_mb": 80.0},
+        "compiled": {**make_side(4), "load_seconds": 1.2, "peak_memory_mb": 300.0, "size_mb": 40.0},
+        "speedup": {
+            "throughput": {size: 4.0 for size in BATCH_SIZES},
+            "throughput_interval": {size: [3.9, 4.1] for size in BATCH_SIZES},
+            "latency_sentence_p50": 4.0,
+            "latency_document_p50": 4.0,
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def old_metrics(tmp_path):
+    """A metrics folder with the results of an earlier run."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("old")
+    return folder
+
+
+def assert_untouched(folder):
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "old" for name in FILES}
+
+
+def read_rows(markdown):
+    """RETURNS (List[List[str]]): The cells of all lines of a Markdown table but its head."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+# The run
+
+
+def test_writes_three_files(result, metrics_dir):
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in metrics_dir.iterdir()} == set(FILES)
+
+
+@pytest.mark.parametrize("side", ["reference", "compiled"])
+def test_json_has_all_numbers_of_a_pipeline(metrics, side):
+    assert set(metrics) == {"machine", "measured", "reference", "compiled", "speedup"}
+    numbers = metrics[side]
+    assert set(numbers) == {
+        "throughput", "latency_sentence", "latency_document", "load_seconds", "peak_memory_mb", "size_mb"
+    }  # fmt: skip
+    assert list(numbers["throughput"]) == BATCH_SIZES
+    assert all(isinstance(value, float) and value > 0 for value in numbers["throughput"].values())
+    for key in ("latency_sentence", "latency_document"):
+        assert list(numbers[key]) == ["mean", "p50", "p95", "p99"]
+        assert 0 < numbers[key]["p50"] <= numbers[key]["p95"] <= numbers[key]["p99"]
+    assert numbers["load_seconds"] > 0
+    assert numbers["peak_memory_mb"] > 50  # Python and spaCy alone need more.
+
+
+def test_json_says_what_was_measured(metrics, reference_path, compiled_path, dev_corpus):
+    docs = read_docs(dev_corpus)
+    measured = metrics["measured"]
+    assert measured["rounds"] == 1
+    assert measured["sentences"] == measured["documents"] == 4
+    assert measured["texts"] == len(choose_batch_texts(docs, 60, dev_corpus))
+    assert 20 <= measured["words"] <= 180
+    assert measured["corpus"] == dev_corpus.name
+    assert (measured["engine"], measured["precision"]) == ("onnxruntime", "fp32")
+    assert metrics["reference"]["size_mb"] == pytest.approx(get_size_mb(reference_path))
+    assert metrics["compiled"]["size_mb"] == pytest.approx(get_size_mb(compiled_path))
+    assert metrics["machine"].pop("threads") >= 1
+    assert metrics["machine"] == describe_machine()
+
+
+def test_speedup_is_the_ratio_of_the_numbers(metrics):
+    reference, compiled, speedup = metrics["reference"], metrics["compiled"], metrics["speedup"]
+    assert set(speedup) == {
+        "throughput", "throughput_interval", "latency_sentence_p50", "latency_document_p50"
+    }  # fmt: skip
+    assert list(speedup["throughput"]) == list(speedup["throughput_interval"]) == BATCH_SIZES
+    for size, ratio in speedup["throughput"].items():
+        assert ratio == pytest.approx(compiled["throughput"][size] / reference["throughput"][size])
+        assert speedup["throughput_interval"][size] == pytest.approx([ratio, ratio])  # One round only.
+    for key in ("latency_sentence", "latency_document"):
+        assert speedup[f"{key}_p50"] == pytest.approx(reference[key]["p50"] / compiled[key]["p50"])
+
+
+def test_terminal_markdown_and_json_agree(result, metrics, metrics_dir):
+    rows = read_rows((metrics_dir / "benchmark.md").read_text(encoding="utf8"))
+    assert rows == [list(row) for rows in make_tables(metrics).values() for row in rows]
+    titles = [row[0] for row in rows]
+    printed = [line for line in result.stdout.splitlines() if line.startswith(tuple(titles))]
+    assert [re.split(r"  +", line.strip()) for line in printed] == rows
+
+
+# The parts
+
+
+def test_markdown_has_the_numbers_and_names_the_machine(made_up):
+    markdown = make_markdown(made_up)
+    rows = {title: numbers for title, *numbers in read_rows(markdown)}
+    assert rows["Batches of 1 (words/s)"] == ["1,000", "4,000", "4.00× (3.90–4.10)"]
+    assert rows["One sentence, p99 (ms)"] == ["20.0", "5.0", "4.00×"]
+    assert rows["One document, mean (ms)"] == ["120.0", "30.0", "4.00×"]
+    assert rows["Load and first text (s)"] == ["6.0", "1.2", "5.00×"]
+    assert rows["Peak memory (MB)"] == ["900", "300", "3.00×"]
+    assert rows["Size on disk (MB)"] == ["80", "40", "2.00×"]
+    sentence = markdown.split("\n|")[0]
+    assert "Made Up CPU, 2 cores" in sentence
+    assert "260 sentences (6,012 words) of test.spacy" in sentence
+    assert "compiled (onnxruntime, int8)" in sentence
+
+
+def test_markdown_names_the_gpu(made_up):
+    made_up["machine"]["gpu"] = "Made Up GPU"
+    assert "Made Up GPU and Made Up CPU, 2 cores" in make_markdown(made_up)
+
+
+def test_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
+    draw_plot(made_up, tmp_path / "plot.png")
+    height, width, _ = imread(tmp_path / "plot.png").shape
+    assert width >= 1600 and 0.4 < height / width < 0.7
+
+
+def test_plot_follows_the_numbers(made_up, tmp_path):
+    draw_plot(made_up, tmp_path / "one.png")
+    slower = copy.deepcopy(made_up)
+    slower["reference"], slower["compiled"] = made_up["compiled"], made_up["reference"]
+    slower["speedup"]["throughput"] = {size: 0.25 for size in BATCH_SIZES}
+    del slower["measured"]["engine"], slower["measured"]["precision"]
+    draw_plot(slower, tmp_path / "two.png")
+    draw_plot(made_up, tmp_path / "one_again.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one_again.png").read_bytes()
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
+
+
+def test_batch_texts_have_about_the_words_asked_for(dev_corpus):
+    docs = read_docs(dev_corpus)
+    sentences = [sent.text for doc in docs for sent in doc.sents]
+    n_words = sum(len(doc) for doc in docs)
+    assert choose_batch_texts(docs, n_words, dev_corpus) == sentences
+    assert choose_batch_texts(docs, 10 * n_words, dev_corpus) == sentences
+    assert len(choose_batch_texts(docs, n_words // 2, dev_corpus)) == pytest.approx(len(sentences) / 2, abs=1)
+    assert len(choose_batch_texts(docs, 1, dev_corpus)) == 1
+
+
+def test_documents_are_spread_over_the_corpus(dev_corpus):
+    docs = read_docs(dev_corpus)
+    assert choose_documents(docs, len(docs)) == [doc.text for doc in docs]
+    assert choose_documents(docs, 10 * len(docs)) == [doc.text for doc in docs]
+    assert choose_documents(docs, 2) == [docs[0].text, docs[len(docs) // 2].text]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    "missing,command", [("reference", "project run train"), ("compiled", "project run optimize")]
+)
+def test_missing_pipeline(missing, command, reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
+    paths = {"reference": reference_path, "compiled": compiled_path, missing: tmp_path / "nowhere"}
+    result = run_command(benchmark_cli, paths["reference"], paths["compiled"], dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "nowhere", command)
+    assert_untouched(old_metrics)
+
+
+def test_missing_corpus(reference_path, compiled_path, old_metrics, tmp_path):
+    result = run_command(benchmark_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "dev.spacy", "project run corpus")
+    assert_untouched(old_metrics)
+
+
+def test_pipeline_that_fails(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "LOADS", 1)
+    shutil.copytree(compiled_path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "transformer" / "encoder.onnx").write_bytes(b"something else")
+    result = run_command(benchmark_cli, tmp_path / "damaged", compiled_path, dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "damaged", "encoder.onnx", "project run evaluate")
+    assert_untouched(old_metrics)
+
+
+def test_files_are_replaced_together(
+    made_up, reference_path, compiled_path, dev_corpus, old_metrics, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError("no plot")
+
+    monkeypatch.setattr(script, "measure", lambda *_, **__: made_up)
+    monkeypatch.setattr(script, "draw_plot", fail)
+    with pytest.raises(RuntimeError, match="no plot"):
+        script.benchmark(reference_path, compiled_path, dev_corpus, old_metrics)
+    assert_untouched(old_metrics)
+
+
+def test_corpus_without_sentences(reference_path, compiled_path, old_metrics, tmp_path):
+    doc = Doc(Vocab(), words=["Ada", "met", "Karl"], ents=["B-PER", "O", "B-PER"])
+    DocBin(docs=[doc]).to_disk(tmp_path / "dev.spacy")
+    result = run_command(benchmark_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "dev.spacy", "sentencizer")
+    assert_untouched(old_metrics)

@@ -1,0 +1,131 @@
+"""`scripts.evaluate`: spaCy's own scores of both pipelines, side by side."""
+
+import re
+import shutil
+
+import pytest
+import spacy
+import srsly
+from spacy.cli.evaluate import evaluate as evaluate_with_spacy
+
+from scripts.evaluate import evaluate, evaluate_cli, print_scores
+
+from .helpers import assert_refused, run_command
+
+NAMES = ("reference", "compiled")
+
+
+def without_speed(scores):
+    return {key: value for key, value in scores.items() if key != "speed"}
+
+
+@pytest.fixture(scope="module")
+def metrics_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("evaluate") / "metrics"
+
+
+@pytest.fixture(scope="module")
+def result(reference_path, compiled_path, dev_corpus, metrics_dir):
+    """The command, run once on the reference and its fp32 counterpart."""
+    return run_command(evaluate_cli, reference_path, compiled_path, dev_corpus, metrics_dir)
+
+
+@pytest.fixture
+def old_metrics(tmp_path):
+    """A metrics folder with the results of an earlier run."""
+    for name in NAMES:
+        (tmp_path / "metrics").mkdir(exist_ok=True)
+        (tmp_path / "metrics" / f"{name}.json").write_text("{}")
+    return tmp_path / "metrics"
+
+
+def assert_untouched(folder):
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {f"{name}.json": "{}" for name in NAMES}
+
+
+def test_files_hold_what_spacy_evaluates(result, metrics_dir, reference_path, compiled_path, dev_corpus):
+    assert result.exit_code == 0
+    assert {path.name for path in metrics_dir.iterdir()} == {"reference.json", "compiled.json"}
+    for name, path in zip(NAMES, (reference_path, compiled_path)):
+        written = srsly.read_json(metrics_dir / f"{name}.json")
+        expected = evaluate_with_spacy(str(path), dev_corpus, silent=True)
+        assert written.keys() == expected.keys()
+        assert srsly.json_dumps(without_speed(written)) == srsly.json_dumps(without_speed(expected))
+
+
+def test_fp32_pipeline_scores_the_same(result, metrics_dir):
+    reference, compiled = (srsly.read_json(metrics_dir / f"{name}.json") for name in NAMES)
+    assert reference["ents_f"] > 0.5  # Nothing is shown by two pipelines that find nothing.
+    assert without_speed(compiled) == without_speed(reference)
+
+
+def test_table_compares_all_labels(result, metrics_dir):
+    scores = srsly.read_json(metrics_dir / "reference.json")
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", result.stdout, flags=re.MULTILINE))
+    assert rows["Entity F1"].split() == [f"{100 * scores['ents_f']:.2f}"] * 2 + ["+0.00"]
+    assert rows["Entity precision"].split()[0] == f"{100 * scores['ents_p']:.2f}"
+    assert rows["Entity recall"].split()[0] == f"{100 * scores['ents_r']:.2f}"
+    assert len(scores["ents_per_type"]) > 1
+    for label, by_label in scores["ents_per_type"].items():
+        assert rows[f"F1 of {label}"].split() == [f"{100 * by_label['f']:.2f}"] * 2 + ["+0.00"]
+    assert "speed" not in result.stdout.lower()
+
+
+def test_table_has_labels_that_one_pipeline_alone_finds(capsys):
+    def make_scores(f, **by_label):
+        return {
+            "ents_f": f, "ents_p": f, "ents_r": f, "ents_per_type": {label: {"f": f} for label, f in by_label.items()}
+        }
+
+    print_scores(make_scores(0.8, PER=0.9), make_scores(0.75, PER=0.85, ORG=0.0))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Entity", "F1", "80.00", "75.00", "-5.00"] in lines
+    assert ["F1", "of", "ORG", "0.00", "0.00", "+0.00"] in lines
+    assert ["F1", "of", "PER", "90.00", "85.00", "-5.00"] in lines
+
+
+@pytest.mark.parametrize(
+    "missing,command", [("reference", "project run train"), ("compiled", "project run optimize")]
+)
+def test_missing_pipeline(missing, command, reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
+    paths = {"reference": reference_path, "compiled": compiled_path, missing: tmp_path / "nowhere"}
+    result = run_command(evaluate_cli, paths["reference"], paths["compiled"], dev_corpus, old_metrics)
+    assert_refused(result, tmp_path / "nowhere", command)
+    assert_untouched(old_metrics)
+
+
+def test_missing_corpus(reference_path, compiled_path, old_metrics, tmp_path):
+    result = run_command(evaluate_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics)
+    assert_refused(result, tmp_path / "dev.spacy", "project run corpus")
+    assert_untouched(old_metrics)
+
+
+def test_corpus_of_another_format(reference_path, compiled_path, old_metrics, tmp_path):
+    (tmp_path / "dev.spacy").write_text("Ada met Karl .")
+    result = run_command(evaluate_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics)
+    assert_refused(result, tmp_path / "dev.spacy")
+    assert_untouched(old_metrics)
+
+
+def test_damaged_pipeline_leaves_both_files_as_they_were(
+    reference_path, compiled_path, dev_corpus, old_metrics, tmp_path
+):
+    shutil.copytree(compiled_path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "transformer" / "encoder.onnx").write_bytes(b"something else")
+    result = run_command(evaluate_cli, reference_path, tmp_path / "damaged", dev_corpus, old_metrics)
+    assert_refused(result, tmp_path / "damaged", "encoder.onnx")
+    assert_untouched(old_metrics)
+
+
+def test_pipeline_without_entities(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
+    spacy.blank("en").to_disk(tmp_path / "blank")
+    result = run_command(evaluate_cli, tmp_path / "blank", compiled_path, dev_corpus, old_metrics)
+    assert_refused(result, tmp_path / "blank", "sets no entities")
+    assert_untouched(old_metrics)
+
+
+def test_function_returns_what_it_writes(reference_path, compiled_path, dev_corpus, tmp_path, capsys):
+    scores = evaluate(reference_path, compiled_path, dev_corpus, tmp_path)
+    assert capsys.readouterr().out == ""
+    for name in NAMES:
+        assert srsly.json_dumps(scores[name]) == srsly.json_dumps(srsly.read_json(tmp_path / f"{name}.json"))
