@@ -3,6 +3,7 @@
 The way of the data: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png}
 """
 
+import itertools
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -38,8 +39,8 @@ def benchmark_cli(
     corpus: Path = Arg(..., help="Corpus in .spacy format with the texts to run"),
     metrics_dir: Path = Arg(..., help="Folder for benchmark.json, benchmark.md and benchmark.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),
-    rounds: int = Opt(5, "--rounds", "-r", min=1, help="Rounds that count, after one that warms up"),
-    words: int = Opt(6000, "--words", "-w", min=1, help="Words of the sentences for the throughput, about"),
+    rounds: int = Opt(3, "--rounds", "-r", min=1, help="Rounds that count, after one that warms up"),
+    words: int = Opt(20000, "--words", "-w", min=1, help="Words of the documents for the throughput, at least"),
     sentences: int = Opt(100, "--sentences", "-s", min=1, help="Sentences, and documents, for the latency"),
     # fmt: on
 ):
@@ -71,8 +72,8 @@ def benchmark(
     metrics_dir: Path,
     *,
     gpu: int = -1,
-    rounds: int = 5,
-    n_words: int = 6000,
+    rounds: int = 3,
+    n_words: int = 20000,
     n_sentences: int = 100,
     silent: bool = True,
 ) -> Dict[str, Any]:
@@ -84,7 +85,7 @@ def benchmark(
     metrics_dir (Path): Folder for the three files.
     gpu (int): GPU to use, -1 for the CPU.
     rounds (int): Rounds that count, after one that warms up.
-    n_words (int): Words of the sentences for the throughput, about.
+    n_words (int): Words of the documents for the throughput, at least.
     n_sentences (int): Sentences, and documents, for the latency.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Any]): What is written to benchmark.json.
@@ -93,7 +94,12 @@ def benchmark(
     check_pipelines(reference, compiled)
     docs = read_corpus(corpus)
     require_gpu(gpu)
-    texts = choose_batch_texts(docs, n_words, corpus)
+    if not all(doc.has_annotation("SENT_START") for doc in docs):
+        raise UserError(
+            f"{corpus} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
+            "or set them with spaCy's `sentencizer`."
+        )
+    texts = choose_batch_texts(docs, n_words)
     single_texts = {
         "latency_sentence": choose_sentences(docs, n_sentences),
         "latency_document": choose_documents(docs, n_sentences),
@@ -117,21 +123,20 @@ def benchmark(
     return metrics
 
 
-def choose_batch_texts(docs: Sequence[Doc], n_words: int, corpus: Path) -> List[str]:
+def choose_batch_texts(docs: Sequence[Doc], n_words: int) -> List[str]:
     """Choose the texts for the throughput.
 
-    They are sentences, because 6,000 words of longer texts would make so few that all batch sizes measure the same.
-
-    RETURNS (List[str]): Sentences of about `n_words` words together, spread over the corpus.
-    RAISES (UserError): If the corpus has no sentence boundaries.
+    RETURNS (List[str]): Documents of about `n_words` words together, and enough for one of the largest batches; those
+        of a small corpus are repeated.
     """
-    if not all(doc.has_annotation("SENT_START") for doc in docs):
-        raise UserError(
-            f"{corpus} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
-            "or set them with spaCy's `sentencizer`."
-        )
-    mean_length = sum(len(doc) for doc in docs) / sum(1 for doc in docs for _ in doc.sents)
-    return choose_sentences(docs, max(1, round(n_words / mean_length)))
+    texts: List[str] = []
+    words = 0
+    for doc in itertools.cycle(docs):
+        if words >= n_words and len(texts) >= max(BATCH_SIZES):
+            return texts
+        texts.append(doc.text)
+        words += len(doc)
+    return texts
 
 
 def choose_documents(docs: Sequence[Doc], n_documents: int) -> List[str]:

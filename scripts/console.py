@@ -1,13 +1,17 @@
 """What every command shares: errors a user understands, and files that are whole or not there."""
 
 import contextlib
+import ctypes
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
 
 from wasabi import msg
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # From Linux's fcntl.h and fs.h.
 
 
 class UserError(Exception):
@@ -39,20 +43,29 @@ def replace_when_done(target: Path) -> Iterator[Path]:
         ) from error
     workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = workspace / target.name
-    replaced = workspace / f"{target.name}.replaced"
     try:
         yield fresh
         if fresh.exists() and target.exists() and fresh.is_dir() != target.is_dir():
             kind = "folder" if target.is_dir() else "file"
             raise UserError(f"Can't write {target}: it is a {kind} already. Move it away, or choose another place.")
-        if target.is_dir():
-            # A folder can't be renamed over a full one: move the old one aside first.
-            os.rename(target, replaced)
-        try:
+        if fresh.is_dir() and target.is_dir():
+            exchange(fresh, target)
+        else:
             os.replace(fresh, target)
-        except OSError:
-            if replaced.exists():
-                os.rename(replaced, target)
-            raise
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swap two folders, so that there is a whole one at both paths at any moment.
+
+    Linux does it in one step (renameat2, https://man7.org/linux/man-pages/man2/rename.2.html). Elsewhere, and on file
+    systems that can't, three renames leave a moment without the second one.
+    """
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if renameat2 and renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        return
+    aside = one.with_name(f"{one.name}.replaced")
+    os.rename(other, aside)
+    os.rename(one, other)
+    os.rename(aside, one)

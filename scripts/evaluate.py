@@ -100,7 +100,8 @@ def print_scores(reference: Dict[str, Any], compiled: Dict[str, Any]) -> None:
         pairs[f"F1 of {label}"] = tuple(scores.get(label, {"f": 0.0})["f"] for scores in by_label)
     msg.table(
         [
-            (title, f"{100 * before:.2f}", f"{100 * after:.2f}", f"{100 * (after - before):+.2f}")
+            # Adding 0.0 takes the sign from a difference of -0.00.
+            (title, f"{100 * before:.2f}", f"{100 * after:.2f}", f"{round(100 * (after - before), 2) + 0.0:+.2f}")
             for title, (before, after) in pairs.items()
         ],
         header=("", "Reference", "Compiled", "Difference"),

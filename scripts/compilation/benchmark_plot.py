@@ -79,7 +79,7 @@ def draw_throughput(axes: Axes, metrics: Dict[str, Any]) -> None:
     factors = [f"{ratio:.1f}×" for ratio in metrics["speedup"]["throughput"].values()]
     axes.bar_label(bars, factors, padding=3, **LABELS["compiled"])
     axes.set_title("Throughput: words per second")
-    axes.set_xlabel("Batch size (sentences)")
+    axes.set_xlabel("Batch size (documents)")
     axes.set_xticks(range(len(sizes)), sizes)
     axes.tick_params(length=0)
     axes.margins(y=0.12)

@@ -84,8 +84,8 @@ def describe_run(metrics: Dict[str, Any]) -> str:
     return (
         f"Measured on {name_machine(machine)}{features}, with {versions}: the pipeline {describe_compiled(measured)} "
         "against the trained one, each in a process of its own and in turn. "
-        f"Throughput: {describe_texts(measured)} of {measured['corpus']}, median of {measured['rounds']} rounds, with the "
-        f"95% bootstrap interval of the gain. Latency: {describe_single_texts(measured)}, one at a time. "
+        f"Throughput: {describe_texts(measured)} of {measured['corpus']}, median of {measured['rounds']} rounds, with "
+        f"the 95% bootstrap interval of the gain. Latency: {describe_single_texts(measured)}, one at a time. "
         "Both load and hold torch here, because it is installed; the compiled pipeline runs without it, in less memory."
     )
 
@@ -104,7 +104,7 @@ def describe_compiled(measured: Dict[str, Any]) -> str:
 
 def describe_texts(measured: Dict[str, Any]) -> str:
     """RETURNS (str): The texts of the throughput."""
-    return f"{measured['texts']:,} sentences ({measured['words']:,} words)"
+    return f"{measured['texts']:,} documents ({measured['words']:,} words)"
 
 
 def describe_single_texts(measured: Dict[str, Any]) -> str:

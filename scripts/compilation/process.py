@@ -1,11 +1,14 @@
 """Talk to a pipeline that runs in a process of its own, see `worker.py`."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
+
+from ..compiled_transformer import available_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +32,8 @@ class PipelineProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.compilation.worker"],
             cwd=ROOT,
+            # torch would start a thread for each core of the host, whatever this container may use.
+            env={**os.environ, "OMP_NUM_THREADS": str(available_cores())},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
@@ -79,7 +84,7 @@ class PipelineProcess:
             raise PipelineError(f"The process of {self.path} died during {method!r}: {self._last_message()}")
         answer = json.loads(line)
         if "error" in answer:
-            raise PipelineError(answer["error"])
+            raise PipelineError(f"{self.path}: {answer['error']}")
         return answer["result"]
 
     def _last_message(self) -> str:

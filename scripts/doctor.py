@@ -1,0 +1,58 @@
+"""Say what this machine offers, and which candidates `optimize` would try on it."""
+
+from typing import Any, Dict
+
+import srsly
+import torch
+import typer
+from typer import Option as Opt
+from wasabi import msg
+
+from .compilation.candidates import get_candidates
+from .compilation.machine import FAST_WITH, describe_machine
+
+
+def doctor_cli(
+    as_json: bool = Opt(False, "--json", "-j", help="Print JSON, for programs"),
+):
+    """Print the CPU with its features, GPUs, engines with their versions, and what would be tried or is missing."""
+    report = examine()
+    if as_json:
+        print(srsly.json_dumps(report, indent=2))
+        return
+    machine = report["machine"]
+    msg.divider("Machine")
+    msg.table(
+        {
+            "CPU": machine["cpu"],
+            "Cores for this process": machine["cores"],
+            **{
+                f"Fast {precision}": ", ".join(set(features) & set(machine["cpu_features"]))
+                or f"no: none of {', '.join(features)}"
+                for precision, features in FAST_WITH.items()
+            },
+            "GPU": ", ".join(report["gpus"]) or "none found by torch",
+            "System": f"{machine['system']}, Python {machine['python']}",
+        }
+    )
+    msg.divider("Packages")
+    msg.table(machine["versions"])
+    msg.divider("Candidates")
+    for name, reason in report["candidates"].items():
+        if reason is None:
+            msg.good(f"{name}: will be tried")
+        else:
+            msg.warn(f"{name}: {reason}")
+
+
+def examine() -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): "machine", "gpus" (names), and "candidates": why not, or None if it will be tried."""
+    return {
+        "machine": describe_machine(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "candidates": {candidate.name: candidate.why_not() for candidate in get_candidates()},
+    }
+
+
+if __name__ == "__main__":
+    typer.run(doctor_cli)
