@@ -10,7 +10,6 @@ where spaCy's own `Tok2VecListener` layers find it.
 """
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -33,6 +32,8 @@ from thinc.api import Model, NumpyOps
 from thinc.shims import Shim
 from thinc.types import Floats2d, Floats3d, Ints1d, Ints2d
 from tokenizers import Tokenizer
+
+Engine = Callable[[Ints2d, Ints2d], Floats3d]
 
 MANIFEST = "engine.json"
 TOKENIZER = "tokenizer.json"
@@ -430,7 +431,7 @@ class CompiledEncoder(Shim):
         self._forget_engine()
 
     def _forget_engine(self) -> None:
-        self._engine: Optional[Callable[[Ints2d, Ints2d], Floats3d]] = None
+        self._engine: Optional[Engine] = None
         self._engine_key: Optional[Tuple] = None
 
     def from_disk(self, folder: Path) -> "CompiledEncoder":
@@ -510,7 +511,7 @@ class CompiledEncoder(Shim):
         """
         return self.get_engine(device, threads)(padded.ids, padded.mask)
 
-    def get_engine(self, device: str, threads: Optional[int]) -> Callable[[Ints2d, Ints2d], Floats3d]:
+    def get_engine(self, device: str, threads: Optional[int]) -> Engine:
         """Start the engine, once in each process: its threads don't survive a fork.
 
         RAISES (ValueError): If the engine is unknown, or has no such device.
@@ -616,77 +617,103 @@ def choose_artefact(
 
 def start_engine(
     manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int
-) -> Callable[[Ints2d, Ints2d], Floats3d]:
+) -> Engine:
     """Start the engine that an artefact is made for.
 
-    RETURNS (Callable[[Ints2d, Ints2d], Floats3d]): Wordpiece ids and mask, both (n_windows, length), to the last
-        hidden state (n_windows, length, width).
+    RETURNS (Engine): Wordpiece ids and mask, both (n_windows, length), to the last hidden state, float32
+        (n_windows, length, width). The result may be overwritten by the next call.
     """
     name = manifest["engine"]
     if name not in ENGINES:
         raise ValueError(f"This pipeline runs on {name!r}. This version knows: {', '.join(ENGINES)}.")
     try:
-        importlib.import_module(name)
+        return ENGINES[name](manifest, files, device, threads)
     except ImportError as error:
         raise ImportError(
             f"This pipeline's transformer runs on {name}, which can't be imported ({error}). "
-            f"Install it: pip install {manifest['requirement']}"
+            f"Install it: pip install {' '.join(manifest['requirements'])}"
         ) from error
-    return ENGINES[name](manifest, files, device, threads)
 
 
-class OnnxruntimeEngine:
+def start_onnxruntime(manifest, files, device: str, threads: int) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
+    import onnxruntime
 
-    PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-    def __init__(self, manifest, files, device: str, threads: int) -> None:
-        import onnxruntime
-
-        provider = self.PROVIDERS[device]
-        if provider not in onnxruntime.get_available_providers():
-            raise ValueError(
-                f"Setting 'device' is {device!r}, but this onnxruntime has no {provider}. "
-                "Set 'device' to 'cpu', or install onnxruntime-gpu."
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        model = files["encoder.onnx"]
-        self.session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=[provider]
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise ValueError(
+            f"Setting 'device' is {device!r}, but this onnxruntime has no {provider}. "
+            "Set 'device' to 'cpu', or install onnxruntime-gpu."
         )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    model = files["encoder.onnx"]
+    session = onnxruntime.InferenceSession(
+        model if isinstance(model, bytes) else str(model), options, providers=[provider]
+    )
 
-    def __call__(self, ids: Ints2d, mask: Ints2d) -> Floats3d:
-        return self.session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+        return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+    return run
 
 
-class OpenvinoEngine:
+def start_openvino(manifest, files, device: str, threads: int) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
+    import openvino
 
-    def __init__(self, manifest, files, device: str, threads: int) -> None:
-        import openvino
-
-        if device != "cpu":
-            raise ValueError(f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'.")
-        core = openvino.Core()
-        model, weights = files["encoder.xml"], files["encoder.bin"]
-        self.model = core.compile_model(
-            core.read_model(model=model, weights=weights),
-            "CPU",
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
-        )
-        self.requests = threading.local()
-
-    def __call__(self, ids: Ints2d, mask: Ints2d) -> Floats3d:
-        # A request holds the buffers of one call at a time: each Python thread needs its own.
-        if not hasattr(self.requests, "own"):
-            self.requests.own = self.model.create_infer_request()
-        outputs = self.requests.own.infer(
-            {"input_ids": ids, "attention_mask": mask}, share_inputs=True, share_outputs=True
-        )
-        return outputs[0]
+    if device != "cpu":
+        raise ValueError(f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'.")
+    core = openvino.Core()
+    model = core.compile_model(
+        core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"]),
+        "CPU",
+        {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
+    )
+    return run_openvino(model)
 
 
-ENGINES = {"onnxruntime": OnnxruntimeEngine, "openvino": OpenvinoEngine}
+def run_openvino(model: "openvino.CompiledModel") -> Engine:
+    """RETURNS (Engine): Runs a compiled model, from any Python thread."""
+    # A request holds the buffers of one call at a time: each Python thread needs its own.
+    requests = threading.local()
+
+    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+        if not hasattr(requests, "own"):
+            requests.own = model.create_infer_request()
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return requests.own.infer(inputs, share_inputs=True, share_outputs=True)[0]
+
+    return run
+
+
+def start_torch(manifest, files, device: str, threads: int) -> Engine:
+    """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
+    import torch
+    from safetensors.torch import load, load_file
+    from transformers import AutoConfig, AutoModel
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
+    if device == "cpu":
+        torch.set_num_threads(threads)
+    config, weights = files["config.json"], files["model.safetensors"]
+    config = json.loads(config if isinstance(config, bytes) else config.read_bytes())
+    encoder = AutoModel.from_config(AutoConfig.for_model(**config), attn_implementation="sdpa")
+    encoder.load_state_dict(load(weights) if isinstance(weights, bytes) else load_file(weights))
+    encoder = encoder.to(device=device, dtype=getattr(torch, manifest["options"]["dtype"])).eval()
+    if manifest["options"].get("compile"):
+        encoder = torch.compile(encoder, dynamic=True)
+
+    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+        with torch.inference_mode():
+            inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+            output = encoder(**{name: tensor.to(device) for name, tensor in inputs.items()})
+            return output.last_hidden_state.float().cpu().numpy()
+
+    return run
+
+
+ENGINES = {"onnxruntime": start_onnxruntime, "openvino": start_openvino, "torch": start_torch}

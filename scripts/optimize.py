@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any, Dict, List
 
 import srsly
-import tqdm
 import typer
 from typer import Argument as Arg
 from typer import Option as Opt
@@ -22,7 +21,7 @@ from .compilation.machine import describe_machine, get_size_mb
 from .compilation.optimize_report import make_markdown, print_rows, save_plot
 from .compilation.process import PipelineError, PipelineProcess
 from .compilation.reference import load_reference, require_gpu
-from .compilation.search import Row, Trial, get_key, load_rows, save_row, start_trial, try_candidate
+from .compilation.search import Row, Search, Trial, get_key, load_rows, start_trial
 from .console import UserError, exit_on_user_error, replace_when_done
 
 # Below this F1 the reference has not learned enough for a drop to mean anything.
@@ -39,14 +38,15 @@ def optimize_cli(
     max_f1_drop: float = Opt(0.003, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"),
     max_label_drop: float = Opt(0.02, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
     objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}"),
+    budget: float = Opt(10.0, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),
     # fmt: on
 ):
     """Compile the transformer of a trained pipeline, and prove that no entities were lost.
 
     Each candidate (an engine and a precision) becomes a real pipeline, is compared with the reference on the dev corpus
-    by entity F1, and is timed against it on the same texts, in turn. The best that passes is kept. A search that
-    was stopped goes on where it stopped.
+    by entity F1, and is timed against it on the same texts, in turn. Then other settings of the best one are tried.
+    The best that passes is kept. A search that was stopped goes on where it stopped.
     """
     with exit_on_user_error():
         report = optimize(
@@ -57,6 +57,7 @@ def optimize_cli(
             metrics_dir,
             gate=Gate(max_f1_drop, max_label_drop),
             objective=objective,
+            budget=budget,
             gpu=gpu,
             silent=False,
         )
@@ -74,6 +75,7 @@ def optimize(
     *,
     gate: Gate,
     objective: str = "throughput",
+    budget: float = 10.0,
     gpu: int = -1,
     silent: bool = True,
 ) -> Dict[str, Any]:
@@ -86,6 +88,7 @@ def optimize(
     metrics_dir (Path): Gets optimize.json, optimize.md and optimize.png.
     gate (Gate): What may be lost.
     objective (str): "throughput", "latency" or "size".
+    budget (float): Minutes after which no further candidate is started; the first one always is.
     gpu (int): GPU of the reference and the candidates, -1 for the CPU.
     silent (bool): Show no progress.
     RETURNS (Dict[str, Any]): What is written to optimize.json.
@@ -96,30 +99,26 @@ def optimize(
     require_gpu(gpu)
     gold = read_corpus(dev)
     folder = output.with_name(f"{output.name}-candidates")
-    workbench = Workbench(load_reference(reference_path), read_corpus(train), folder)
-    rows = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu))
-    candidates = get_candidates()
+    workbench = Workbench(load_reference(reference_path), read_corpus(train), gold, gate.max_f1_drop, folder)
     try:
         process = PipelineProcess(reference_path, gpu=gpu)
     except PipelineError as error:
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
+    finished = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu))
     with process:
-        trial = start_trial(workbench, process, dev, gold, gate)
-        progress = tqdm.tqdm(candidates, unit="candidate", disable=silent, leave=False)
-        for candidate in progress:
-            progress.set_description(candidate.name)
-            if candidate.name not in rows:
-                rows[candidate.name] = try_candidate(trial, candidate)
-                save_row(folder, rows[candidate.name])
-    ordered = [rows[candidate.name] for candidate in candidates]
+        trial = start_trial(workbench, process, dev, gate)
+        search = Search(trial, finished, budget, silent)
+        search.try_candidates(get_candidates())
+        search.try_settings(objective)
+        rows = search.rows
     report = {
         "machine": describe_machine(),
         "objective": objective,
         "gate": gate._asdict(),
-        "reference": describe_reference(reference_path, trial, ordered),
-        "warnings": get_warnings(trial, ordered),
-        "chosen": choose(ordered, objective),
-        "candidates": ordered,
+        "reference": describe_reference(reference_path, trial, rows),
+        "warnings": get_warnings(trial, rows),
+        "chosen": choose(rows, objective),
+        "candidates": rows,
     }
     if report["chosen"] is not None:
         copy_chosen(folder, output, trial.transformer, report)
@@ -150,7 +149,7 @@ def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:
 def get_warnings(trial: Trial, rows: List[Row]) -> List[str]:
     """RETURNS (List[str]): What makes the gate's answer doubtful, in sentences."""
     warnings = []
-    n_entities = sum(len(doc.ents) for doc in trial.gold)
+    n_entities = sum(len(doc.ents) for doc in trial.workbench.dev)
     if trial.scores.ents_f < USELESS_F1:
         warnings.append(
             f"The reference's own F1 on dev is {trial.scores.ents_f:.4f}: it has hardly learned anything, so the gate can't "

@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import srsly
 
@@ -47,8 +47,7 @@ def finish_artefact(
         "precision": precision,
         "options": options or {},
         "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
-        "requirement": f"{engine}=={version(engine)}",
-        "tokenizers": TOKENIZERS_REQUIREMENT,
+        "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT],
         "width": reference.width,
         "max_length": reference.max_length,
         "pad_id": config.pad_token_id or 0,
@@ -63,6 +62,12 @@ def finish_artefact(
         "files": {path.name: runtime.get_digest(path) for path in sorted(folder.iterdir())},
     }
     return write_manifest(folder, manifest)
+
+
+def get_requirements(engine: str) -> List[str]:
+    """RETURNS (List[str]): What pip has to install to run an engine: the versions that were measured here."""
+    packages = [engine, "transformers", "safetensors"] if engine == "torch" else [engine]
+    return [f"{package}=={version(package)}" for package in packages]
 
 
 def write_manifest(folder: Path, manifest: Dict[str, Any]) -> Artefact:

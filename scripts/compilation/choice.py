@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import srsly
 from thinc.api import Config
@@ -13,34 +13,56 @@ from .artefact import write_manifest
 
 # For each objective: the number in a row, and whether more of it is better.
 OBJECTIVES = {"throughput": ("speedup", True), "latency": ("latency_speedup", True), "size": ("size_mb", False)}
+# The simpler first: how much has to be installed where the pipeline runs, and how far the numbers are from training's.
+ENGINES = ["onnxruntime", "openvino", "torch"]
+PRECISIONS = ["fp32", "bf16", "fp16", "int8", "int8+bf16"]
 # Candidates closer than this are tied: rounds on a quiet machine differ by about as much.
 NOISE = 0.03
 
 
-def choose(rows: List[Dict[str, Any]], objective: str) -> Optional[str]:
-    """Mark the best row that passed as "chosen", with its reason.
+def find_best(rows: List[Dict[str, Any]], objective: str) -> Optional[Dict[str, Any]]:
+    """Find the best row that passed. A tie within the noise goes to the simpler one, then to the earlier one.
 
-    rows (List[Dict[str, Any]]): The simplest candidate first; a tie within the noise goes to the simpler one.
+    rows (List[Dict[str, Any]]): All rows.
     objective (str): One of OBJECTIVES.
-    RETURNS (Optional[str]): Name of the chosen candidate, None if none passed.
+    RETURNS (Optional[Dict[str, Any]]): The best row, None if none passed.
     """
     passed = [row for row in rows if row["status"] == "passed"]
     if not passed:
         return None
+    return min((row for row in passed if is_tied(row, passed, objective)), key=get_complexity)
+
+
+def is_tied(row: Dict[str, Any], rows: List[Dict[str, Any]], objective: str) -> bool:
+    """RETURNS (bool): Whether a row is as good as the best of all, within the noise."""
     number, more_is_better = OBJECTIVES[objective]
-    best = (max if more_is_better else min)(row[number] for row in passed)
-    tied = [row for row in passed if abs(row[number] - best) <= NOISE * best]
-    chosen = tied[0]
-    chosen["status"] = "chosen"
+    best = (max if more_is_better else min)(other[number] for other in rows)
+    return abs(row[number] - best) <= NOISE * best
+
+
+def get_complexity(row: Dict[str, Any]) -> Tuple[int, int, int]:
+    return ENGINES.index(row["engine"]), PRECISIONS.index(row["precision"]), len(row["settings"])
+
+
+def choose(rows: List[Dict[str, Any]], objective: str) -> Optional[str]:
+    """Mark the best row that passed as "chosen", and say of the others why they are not.
+
+    RETURNS (Optional[str]): Name of the chosen candidate, None if none passed.
+    """
+    chosen = find_best(rows, objective)
+    if chosen is None:
+        return None
+    passed = [row for row in rows if row["status"] == "passed"]
     for row in passed:
         if row is not chosen:
-            row["reason"] = f"{row['reason']}; {why_second(row, chosen, row in tied, objective)}"
-    chosen["reason"] = f"{chosen['reason']}; best {objective} of those that keep the entities"
+            row["reason"] += f"; {why_second(row, chosen, is_tied(row, passed, objective), objective)}"
+    chosen["reason"] += f"; best {objective} of those that keep the entities"
+    chosen["status"] = "chosen"
     return chosen["name"]
 
 
-def why_second(row: Dict[str, Any], chosen: Dict[str, Any], is_tied: bool, objective: str) -> str:
-    if is_tied:
+def why_second(row: Dict[str, Any], chosen: Dict[str, Any], tied: bool, objective: str) -> str:
+    if tied:
         return f"as good as {chosen['name']} within the noise, which is simpler"
     worse = {"throughput": "slower", "latency": "slower", "size": "larger"}[objective]
     return f"{worse} than {chosen['name']}"

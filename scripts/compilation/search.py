@@ -7,22 +7,24 @@ from typing import Any, Dict, List, NamedTuple
 
 import numpy
 import srsly
-from spacy.tokens import Doc
+import tqdm
 
-from ..compiled_transformer import get_digest
+from ..compiled_transformer import available_cores, get_digest
 from ..console import replace_when_done
 from .artefact import finish_artefact
 from .candidates import Candidate, Workbench
+from .choice import find_best
 from .gate import EntityScores, Gate, score_entities
 from .machine import describe_machine, get_size_mb
 from .process import PipelineError, PipelineProcess
 from .swap import assemble, save_skeleton
-from .timing import choose_sentences, choose_texts, compare_latency, compare_throughput, summarize
+from .timing import choose_docs, choose_sentences, compare_latency, compare_throughput, summarize
 
 BATCH_SIZE = 128
 ROUNDS = 3
 WORDS = 5000
 SENTENCES = 30
+SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
 
 Row = Dict[str, Any]
 
@@ -32,30 +34,24 @@ class Trial(NamedTuple):
 
     workbench: Workbench
     transformer: str  # name of the component
-    skeleton: Path
     corpus: Path
-    gold: List[Doc]
     process: PipelineProcess  # of the reference
     scores: EntityScores  # of the reference
     gate: Gate
 
 
-def start_trial(
-    workbench: Workbench, process: PipelineProcess, corpus: Path, gold: List[Doc], gate: Gate
-) -> Trial:
+def start_trial(workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate) -> Trial:
     """Score the reference and prepare what all candidates share.
 
     workbench (Workbench): The trained pipeline, which can't be used for predictions afterwards.
     process (PipelineProcess): The same pipeline, running.
     corpus (Path): The dev corpus.
-    gold (List[Doc]): Its Docs.
     gate (Gate): What may be lost.
     """
-    scores = score_entities(gold, process.entities(corpus))
-    skeleton = workbench.folder / "skeleton"
-    shutil.rmtree(skeleton, ignore_errors=True)
-    save_skeleton(workbench.reference, skeleton)
-    return Trial(workbench, workbench.reference.transformer.name, skeleton, corpus, gold, process, scores, gate)
+    scores = score_entities(workbench.dev, process.entities(corpus))
+    shutil.rmtree(workbench.skeleton, ignore_errors=True)
+    save_skeleton(workbench.reference, workbench.skeleton)
+    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate)
 
 
 def try_candidate(trial: Trial, candidate: Candidate) -> Row:
@@ -64,6 +60,8 @@ def try_candidate(trial: Trial, candidate: Candidate) -> Row:
     RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
     """
     row = make_row(candidate.name, candidate.engine, candidate.precision)
+    if candidate.device != "cpu":
+        row["settings"] = {"device": candidate.device}
     why_not = candidate.why_not()
     if why_not:
         return {**row, "status": "skipped", "reason": why_not}
@@ -82,13 +80,17 @@ def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
     base (Row): Row of the candidate.
     settings (Dict[str, Any]): Settings to override, on top of the base's own.
     """
-    changes = ", ".join(f"{name} {value}" for name, value in settings.items())
-    row = make_row(f"{base['name']}, {changes}", base["engine"], base["precision"])
+    row = make_row(name_settings(base, settings), base["engine"], base["precision"])
     row.update(folder=base["folder"], size_mb=base["size_mb"], settings={**base["settings"], **settings})
     try:
         return measure(trial, row)
     except PipelineError as error:
         return {**row, "status": "failed", "reason": describe_error(error)}
+
+
+def name_settings(base: Row, settings: Dict[str, Any]) -> str:
+    """RETURNS (str): Name of the row for a candidate with other settings."""
+    return ", ".join([base["name"], *(f"{name} {value}" for name, value in settings.items())])
 
 
 def make_row(name: str, engine: str, precision: str) -> Row:
@@ -100,7 +102,7 @@ def measure(trial: Trial, row: Row) -> Row:
     """RETURNS (Row): The row with what the gate says and what was timed."""
     config = {f"components.{trial.transformer}.{name}": value for name, value in row["settings"].items()}
     with PipelineProcess(trial.workbench.folder / row["folder"], config=config) as process:
-        verdict = trial.gate.judge(trial.scores, score_entities(trial.gold, process.entities(trial.corpus)))
+        verdict = trial.gate.judge(trial.scores, score_entities(trial.workbench.dev, process.entities(trial.corpus)))
         status = "passed" if verdict.pop("passed") else "rejected"
         return {**row, **verdict, **time_candidate(trial, process), "status": status}
 
@@ -119,16 +121,16 @@ def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> str:
     )
     folder = trial.workbench.folder / candidate.name
     shutil.rmtree(folder, ignore_errors=True)
-    assemble(trial.skeleton, artefact, trial.transformer, folder)
+    assemble(trial.workbench.skeleton, artefact, trial.transformer, folder)
     row["size_mb"] = get_size_mb(folder)
     return folder.name
 
 
 def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
     """Time a candidate against the reference on the same texts, in turn."""
-    texts = choose_texts(trial.gold, WORDS)
+    texts = [doc.text for doc in choose_docs(trial.workbench.dev, WORDS)]
     throughput = compare_throughput(trial.process, process, texts, BATCH_SIZE, ROUNDS)
-    reference_ms, compiled_ms = compare_latency(trial.process, process, choose_sentences(trial.gold, SENTENCES), ROUNDS)
+    reference_ms, compiled_ms = compare_latency(trial.process, process, choose_sentences(trial.workbench.dev, SENTENCES), ROUNDS)
     p50, reference_p50 = summarize(compiled_ms)["p50"], summarize(reference_ms)["p50"]
     return {
         "words_per_second": float(numpy.median(throughput.compiled)),
@@ -185,3 +187,64 @@ def load_rows(folder: Path, key: Row) -> Dict[str, Row]:
 def save_row(folder: Path, row: Row) -> None:
     with replace_when_done(folder / f"{get_digest(row['name'].encode('utf8'))[:12]}.row.json") as path:
         srsly.write_json(path, row)
+
+
+class Search:
+    """Try candidates until the budget is used up, keeping every finished row on disk.
+
+    trial (Trial): What candidates are tried with.
+    finished (Dict[str, Row]): Rows of a search that was stopped, by name; they are not tried again.
+    budget (float): Minutes after which nothing further is started, but for the first candidate.
+    silent (bool): Show no progress bar.
+    """
+
+    def __init__(self, trial: Trial, finished: Dict[str, Row], budget: float, silent: bool) -> None:
+        self.trial = trial
+        self.finished = finished
+        self.silent = silent
+        self.rows: List[Row] = []
+        self.deadline = time.monotonic() + 60 * budget
+        self.candidates_deadline = time.monotonic() + 60 * budget * SHARE_FOR_CANDIDATES
+        self.out_of_budget = f"not tried: the budget of {budget:g} minutes was used up. Run again with a larger --budget"
+
+    def try_candidates(self, candidates: List[Candidate]) -> None:
+        """Build, gate and time every candidate."""
+        progress = tqdm.tqdm(candidates, unit="candidate", disable=self.silent, leave=False)
+        for candidate in progress:
+            progress.set_description(candidate.name)
+            row = self.finished.get(candidate.name)
+            if row is None and self.rows and time.monotonic() > self.candidates_deadline:
+                row = make_row(candidate.name, candidate.engine, candidate.precision)
+                self.rows.append({**row, "status": "skipped", "reason": self.out_of_budget})
+                continue
+            self.keep(row or try_candidate(self.trial, candidate))
+
+    def try_settings(self, objective: str) -> None:
+        """Try other runtime settings of the best candidate, each on top of what was better before."""
+        base = find_best(self.rows, objective)
+        if base is None or objective == "size":
+            return
+        changes = get_setting_changes(self.trial)
+        progress = tqdm.tqdm(changes, unit="setting", disable=self.silent, leave=False)
+        for change in progress:
+            progress.set_description(f"{base['name']}, {change}")
+            row = self.finished.get(name_settings(base, change))
+            if row is None and time.monotonic() > self.deadline:
+                return
+            self.keep(row or try_settings(self.trial, base, change))
+            base = find_best([base, self.rows[-1]], objective)
+
+    def keep(self, row: Row) -> None:
+        self.rows.append(row)
+        save_row(self.trial.workbench.folder, row)
+
+
+def get_setting_changes(trial: Trial) -> List[Dict[str, Any]]:
+    """RETURNS (List[Dict[str, Any]]): Settings that may be faster: micro-batches, no overlap of windows, fewer threads."""
+    changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in (512, 1024, 8192)]
+    settings = trial.workbench.reference.settings
+    if settings["spans"] == "strided" and settings["stride"] < settings["window"]:
+        changes.append({"stride": settings["window"]})
+    if available_cores() > 1:
+        changes.append({"threads": available_cores() // 2})
+    return changes

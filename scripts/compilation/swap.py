@@ -73,5 +73,5 @@ def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path)
     shutil.move(artefact.folder, folder / transformer)
     meta = srsly.read_json(folder / "meta.json")
     # spaCy doesn't look into the code file for what it imports.
-    meta["requirements"] = [artefact.manifest["requirement"], artefact.manifest["tokenizers"]]
+    meta["requirements"] = artefact.manifest["requirements"]
     srsly.write_json(folder / "meta.json", meta)

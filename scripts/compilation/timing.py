@@ -66,15 +66,15 @@ def summarize(milliseconds: Sequence[float]) -> Dict[str, float]:
     return {"mean": float(numpy.mean(milliseconds)), "p50": float(p50), "p95": float(p95), "p99": float(p99)}
 
 
-def choose_texts(docs: Sequence[Doc], max_words: int) -> List[str]:
-    """RETURNS (List[str]): Texts of the first Docs, about `max_words` words together, and one at least."""
-    texts, words = [], 0
+def choose_docs(docs: Sequence[Doc], max_words: int) -> List[Doc]:
+    """RETURNS (List[Doc]): The first Docs, about `max_words` words together, and one at least."""
+    chosen, words = [], 0
     for doc in docs:
         if words >= max_words:
             break
-        texts.append(doc.text)
+        chosen.append(doc)
         words += len(doc)
-    return texts
+    return chosen
 
 
 def choose_sentences(docs: Sequence[Doc], n: int) -> List[str]:

@@ -34,14 +34,12 @@ class Worker:
 
         RETURNS (List[List[Any]]): For each Doc its entities as [start, end, label], in tokens.
         """
-        from spacy.tokens import Doc, DocBin
+        from spacy.tokens import DocBin
 
-        gold = DocBin().from_disk(corpus).get_docs(self.nlp.vocab)
-        bare = (
-            Doc(self.nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc],
-                sent_starts=[t.is_sent_start for t in doc])
-            for doc in gold
-        )
+        from .validation import copy_without_entities
+
+        docs = DocBin().from_disk(corpus).get_docs(self.nlp.vocab)
+        bare = (copy_without_entities(doc, self.nlp) for doc in docs)
         return [[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in self.nlp.pipe(bare)]
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:

@@ -1,0 +1,53 @@
+"""Score engines inside the whole pipeline before they are artefacts, for quantization that watches the entities."""
+
+from typing import List, Tuple
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ..compiled_transformer import CompiledEncoder, Engine
+from .gate import score_entities
+
+
+class ReplaceableEncoder(CompiledEncoder):
+    """A compiled encoder that runs any engine it is given."""
+
+    engine: Engine
+
+    def get_engine(self, device, threads) -> Engine:
+        return self.engine
+
+
+class PipelineScorer:
+    """Score engines by the entities that the pipeline's NER finds with them.
+
+    nlp (Language): A compiled pipeline of the same encoder; its own engine is not used.
+    transformer (str): Name of its transformer component.
+    gold (List[Doc]): Annotated Docs.
+    """
+
+    def __init__(self, nlp: Language, transformer: str, gold: List[Doc]) -> None:
+        self.nlp = nlp
+        self.gold = gold
+        component = nlp.get_pipe(transformer)
+        self.encoder = ReplaceableEncoder()
+        self.encoder.__setstate__(component.encoder.__getstate__())
+        component.model.shims[0] = self.encoder
+
+    def __call__(self, engine: Engine, indices: List[int]) -> List[Tuple[int, int, int]]:
+        """RETURNS (List[Tuple[int, int, int]]): True positives, false positives and false negatives of each Doc."""
+        self.encoder.engine = engine
+        docs = [self.gold[index] for index in indices]
+        bare = (copy_without_entities(doc, self.nlp) for doc in docs)
+        found = [[(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in self.nlp.pipe(bare)]
+        return [tuple(counts) for counts in score_entities(docs, found).counts.tolist()]
+
+
+def copy_without_entities(doc: Doc, nlp: Language) -> Doc:
+    """RETURNS (Doc): A Doc with the same tokens and sentences and nothing else."""
+    return Doc(
+        nlp.vocab,
+        words=[token.text for token in doc],
+        spaces=[bool(token.whitespace_) for token in doc],
+        sent_starts=[token.is_sent_start for token in doc],
+    )
