@@ -78,9 +78,7 @@ def build_int8(exported: Path, config: PretrainedConfig, folder: Path) -> None:
     fused.rmdir()
 
 
-def build_static_int8(
-    exported: Path, config: PretrainedConfig, calibration: List[Dict[str, ndarray]], folder: Path
-) -> None:
+def build_static_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Path) -> None:
     """Quantize matrix products to int8 with fixed ranges of the activations, from calibration windows.
 
     Everything else stays in float32: with layer normalization, GELU, residual additions, gathers and softmax

@@ -1,0 +1,557 @@
+"""The compiled transformer as a spaCy component: saving, processes, threads, settings, errors, and who may train."""
+
+import copy
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy
+import pytest
+import spacy
+import srsly
+from numpy.testing import assert_allclose, assert_array_equal
+from spacy.cli.train import train
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import load_config, load_model_from_config
+from thinc.api import Adam
+
+from scripts import compiled_transformer as runtime
+from scripts.compilation import build_openvino
+from scripts.compilation.artefact import finish_artefact
+from scripts.compilation.export import export_onnx
+from scripts.compilation.reference import load_reference
+from scripts.compilation.swap import assemble, save_skeleton
+
+from . import helpers
+
+ENGINES = ("onnxruntime", "openvino")
+TIMEOUT = 300  # A hang has to fail; the limit is far from what a slow machine takes.
+
+
+@pytest.fixture(scope="module")
+def openvino_path(reference_path, tmp_path_factory) -> Path:
+    """Folder of the reference pipeline, compiled to OpenVINO in fp32."""
+    workspace = tmp_path_factory.mktemp("openvino")
+    reference = load_reference(reference_path)
+    (workspace / "artefact").mkdir()
+    export_onnx(reference.encoder, workspace / "exported.onnx")
+    build_openvino.build_float(workspace / "exported.onnx", workspace / "artefact", half_size=False)
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    artefact = finish_artefact(reference, workspace / "artefact", "openvino", "fp32", options)
+    save_skeleton(reference, workspace / "skeleton")
+    assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
+    return workspace / "pipeline"
+
+
+@pytest.fixture(scope="module")
+def paths(compiled_path, openvino_path) -> Dict[str, Path]:
+    """Compiled pipelines by engine."""
+    return dict(zip(ENGINES, (compiled_path, openvino_path)))
+
+
+@pytest.fixture(scope="module")
+def texts(dev_corpus, test_corpus) -> List[str]:
+    return [doc.text for path in (dev_corpus, test_corpus) for doc in helpers.read_docs(path)]
+
+
+@pytest.fixture(scope="module")
+def expected(compiled_path, texts) -> List[Doc]:
+    docs = list(spacy.load(compiled_path).pipe(texts))
+    assert sum(len(doc.ents) for doc in docs) > 50
+    return docs
+
+
+@pytest.fixture
+def folder(compiled_path, tmp_path) -> Path:
+    """A copy of the compiled pipeline, to change."""
+    return shutil.copytree(compiled_path, tmp_path / "compiled")
+
+
+def assert_same(docs: List[Doc], expected: List[Doc]) -> None:
+    """The same entities and the very same vectors."""
+    assert [helpers.get_entities(doc) for doc in docs] == [helpers.get_entities(doc) for doc in expected]
+    for doc, expected_doc in zip(docs, expected):
+        assert_array_equal(doc.tensor, expected_doc.tensor)
+
+
+def read_files(folder: Path) -> Dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_python(code: str, *arguments: Any, **environment: str) -> Any:
+    """Run code in a Python of its own, in the project's root.
+
+    RETURNS (Any): What it printed last, read as JSON.
+    """
+    process = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=helpers.ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+# Saving and loading
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_round_trip_through_disk(paths, texts, tmp_path, engine):
+    nlp = spacy.load(paths[engine])
+    docs = list(nlp.pipe(texts))
+    nlp.to_disk(tmp_path / "saved")
+    assert read_files(tmp_path / "saved" / "transformer") == read_files(paths[engine] / "transformer")
+    assert_same(list(spacy.load(tmp_path / "saved").pipe(texts)), docs)
+    assert_same(list(nlp.from_disk(tmp_path / "saved").pipe(texts)), docs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("used", [False, True])
+def test_round_trip_through_bytes(paths, texts, engine, used):
+    """Before and after the engine was started. Nothing reads the folder afterwards."""
+    nlp = spacy.load(paths[engine])
+    expected = list(spacy.load(paths[engine]).pipe(texts))
+    if used:
+        nlp(texts[0])
+    data = nlp.to_bytes()
+    other = load_model_from_config(nlp.config).from_bytes(data)
+    assert_same(list(other.pipe(texts)), expected)
+    assert other.to_bytes() == data
+
+
+def test_round_trip_of_the_component(compiled_path, texts, expected, tmp_path):
+    """The files on disk and in bytes are the same ones."""
+    nlp, other = spacy.load(compiled_path), spacy.load(compiled_path)
+    component = nlp.get_pipe("transformer")
+    component.to_disk(tmp_path / "component")
+    files = srsly.msgpack_loads(component.to_bytes())
+    assert files == read_files(tmp_path / "component")
+    assert set(files) == {"engine.json", "tokenizer.json", "encoder.onnx"}
+    for fresh in (
+        other.get_pipe("transformer").from_bytes(component.to_bytes()),
+        other.get_pipe("transformer").from_disk(tmp_path / "component"),
+    ):
+        assert fresh is other.get_pipe("transformer")
+        assert_same(list(other.pipe(texts)), expected)
+
+
+def test_round_trip_of_the_model(compiled_path, texts, expected):
+    """As thinc saves it, with the settings."""
+    nlp = spacy.load(compiled_path, config={"components.transformer.window": 20, "components.transformer.stride": 20})
+    model = nlp.get_pipe("transformer").model
+    fresh = runtime.build_compiled_transformer().from_bytes(model.to_bytes())
+    assert fresh.attrs == model.attrs
+    assert fresh.get_dim("nO") == model.get_dim("nO")
+    docs = list(nlp.pipe(texts))
+    for vectors, doc in zip(fresh.predict(docs), docs):
+        assert_allclose(vectors, doc.tensor, atol=1e-4)
+
+
+def test_exclude_leaves_files_out(compiled_path, tmp_path):
+    component = spacy.load(compiled_path).get_pipe("transformer")
+    component.to_disk(tmp_path / "part", exclude=["encoder.onnx", "vocab"])
+    assert set(read_files(tmp_path / "part")) == {"engine.json", "tokenizer.json"}
+    assert set(srsly.msgpack_loads(component.to_bytes(exclude=["engine.json"]))) == {"encoder.onnx", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("used", [False, True])
+def test_saving_over_its_own_folder(paths, texts, tmp_path, engine, used):
+    folder = shutil.copytree(paths[engine], tmp_path / "compiled")
+    before = read_files(folder)
+    nlp = spacy.load(folder)
+    docs = list(spacy.load(paths[engine]).pipe(texts))
+    if used:
+        nlp(texts[0])
+    nlp.to_disk(folder)
+    assert read_files(folder / "transformer") == read_files(paths[engine] / "transformer")
+    assert set(read_files(folder)) == set(before)
+    assert_same(list(nlp.pipe(texts)), docs)
+    assert_same(list(spacy.load(folder).pipe(texts)), docs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_folder_may_go_once_the_pipeline_was_used(paths, texts, tmp_path, engine):
+    folder = shutil.copytree(paths[engine], tmp_path / "compiled")
+    nlp = spacy.load(folder)
+    nlp(texts[0])
+    shutil.rmtree(folder)
+    assert_same(list(nlp.pipe(texts)), list(spacy.load(paths[engine]).pipe(texts)))
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.deepcopy, lambda model: model.copy(), lambda model: pickle.loads(pickle.dumps(model))],
+    ids=["deepcopy", "copy", "pickle"],
+)
+def test_models_can_be_copied(compiled_path, texts, expected, duplicate):
+    """Engines can't be copied; the copy starts its own."""
+    nlp = spacy.load(compiled_path)
+    component = nlp.get_pipe("transformer")
+    nlp(texts[0])
+    model = component.model
+    component.model = duplicate(model)
+    assert component.encoder is not model.shims[0]
+    assert_same(list(nlp.pipe(texts)), expected)
+    assert component.encoder.get_engine("cpu", None) is not model.shims[0].get_engine("cpu", None)
+
+
+def test_component_can_be_pickled(compiled_path, texts, expected):
+    nlp = spacy.load(compiled_path)
+    component = pickle.loads(pickle.dumps(nlp.get_pipe("transformer")))
+    docs = [nlp.make_doc(text) for text in texts]
+    for vectors, doc in zip(component.predict(docs), expected):
+        assert_array_equal(vectors, doc.tensor)
+
+
+def test_components_can_be_sourced(compiled_path, texts, expected, tmp_path):
+    """Another pipeline takes the component over, and can be saved."""
+    source, nlp = spacy.load(compiled_path), spacy.blank("en")
+    for name in ("transformer", "ner"):
+        nlp.add_pipe(name, source=source)
+    assert_same(list(nlp.pipe(texts)), expected)
+    nlp.to_disk(tmp_path / "other")
+    assert_same(list(spacy.load(tmp_path / "other").pipe(texts)), expected)
+
+
+# Processes and threads
+
+
+N_PROCESS = """
+import json, multiprocessing, sys
+
+if __name__ == "__main__":
+    path, texts, start_method, used = json.loads(sys.argv[1])
+    multiprocessing.set_start_method(start_method)
+    import spacy
+    from scripts import compiled_transformer
+
+    nlp = spacy.load(path)
+    if used:
+        list(nlp.pipe(texts))
+    docs = list(nlp.pipe(texts, n_process=2, batch_size=4))
+    print(json.dumps([[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in docs]))
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("start_method, used", [("fork", False), ("fork", True), ("spawn", True)])
+def test_two_processes(paths, texts, expected, tmp_path, engine, start_method, used):
+    """Before and after the engine and the tokenizer ran in the parent, whose threads the children don't have."""
+    script = tmp_path / "script.py"
+    script.write_text(N_PROCESS)
+    arguments = json.dumps([str(paths[engine]), texts, start_method, used])
+    environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
+    process = subprocess.run(
+        [sys.executable, script, arguments],
+        cwd=helpers.ROOT,
+        env={**environment, "PYTHONPATH": str(helpers.ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert process.returncode == 0, process.stderr
+    entities = [[tuple(entity) for entity in doc] for doc in json.loads(process.stdout.splitlines()[-1])]
+    assert entities == [helpers.get_entities(doc) for doc in expected]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_four_threads_share_one_pipeline(paths, texts, expected, engine):
+    """They start together, so that they also race for the engine."""
+    nlp = spacy.load(paths[engine])
+    results: Dict[int, List] = {}
+    barrier = threading.Barrier(4)
+
+    def annotate(number: int) -> None:
+        barrier.wait()
+        # Each in another order, else all of them would write the same numbers.
+        order = [(index + 5 * number) % len(texts) for index in range(len(texts))]
+        docs = dict(zip(order, [nlp(texts[index]) for index in order]))
+        results[number] = [docs[index] for index in range(len(texts))]
+
+    threads = [threading.Thread(target=annotate, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for docs in results.values():
+        for doc, expected_doc in zip(docs, expected):
+            assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
+            assert_allclose(doc.tensor, expected_doc.tensor, atol=1e-4)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "config", [{"components": {"transformer": {"threads": 1}}}, {"components.transformer.threads": 1}], ids=["nested", "dotted"]
+)
+def test_settings_can_be_overridden_at_load(compiled_path, texts, monkeypatch, config):
+    started = []
+    start_engine = runtime.start_engine
+
+    def start(manifest, files, device, threads):
+        started.append((device, threads))
+        return start_engine(manifest, files, device, threads)
+
+    monkeypatch.setattr(runtime, "start_engine", start)
+    monkeypatch.setattr(runtime, "available_cores", lambda: 7)
+    spacy.load(compiled_path)(texts[0])
+    spacy.load(compiled_path, config=config)(texts[0])
+    assert started == [("cpu", 7), ("cpu", 1)]
+
+
+def test_settings_are_saved(compiled_path, tmp_path):
+    config = {"components.transformer.batch_wordpieces": 99, "components.transformer.stride": 50}
+    spacy.load(compiled_path, config=config).to_disk(tmp_path / "saved")
+    attrs = spacy.load(tmp_path / "saved").get_pipe("transformer").model.attrs
+    assert attrs["batch_wordpieces"] == 99
+    assert attrs["stride"] == 50
+    assert attrs["window"] == spacy.load(compiled_path).get_pipe("transformer").model.attrs["window"]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"spans": "paragraph"}, ["'spans'", "'paragraph'", "strided, doc, sent"]),
+        ({"device": "tpu"}, ["'device'", "'tpu'", "cpu, cuda"]),
+        ({"window": 0}, ["'window'", "is 0", "from 1 up"]),
+        ({"stride": -3}, ["'stride'", "is -3", "from 1 up"]),
+        ({"batch_wordpieces": 0}, ["'batch_wordpieces'", "is 0", "from 1 up"]),
+        ({"threads": 0}, ["'threads'", "is 0", "from 1 up"]),
+        ({"window": 10, "stride": 11}, ["'stride'", "(11)", "'window'", "(10)"]),
+        ({"window": "many"}, ["window", "many"]),
+        ({"threads": 1.5}, ["threads", "1.5"]),
+        ({"threads": True}, ["threads", "True"]),
+    ],
+    ids=str,
+)
+def test_invalid_settings_are_named(compiled_path, settings, message):
+    with pytest.raises(ValueError) as error:
+        spacy.load(compiled_path, config={"components": {"transformer": settings}})
+    for part in message:
+        assert part in str(error.value)
+
+
+def test_cuda_without_a_gpu_build_is_refused(paths, texts):
+    nlp = spacy.load(paths["openvino"], config={"components.transformer.device": "cuda"})
+    with pytest.raises(ValueError, match="'device' is 'cuda'.*'cpu'"):
+        nlp(texts[0])
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return
+    nlp = spacy.load(paths["onnxruntime"], config={"components.transformer.device": "cuda"})
+    with pytest.raises(ValueError, match="'device' is 'cuda'.*onnxruntime-gpu"):
+        nlp(texts[0])
+
+
+# Damaged and foreign artefacts
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "tokenizer.json"])
+def test_changed_file_is_refused(folder, name):
+    path = folder / "transformer" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name} in .*transformer is not the file that engine.json describes"):
+        spacy.load(folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "tokenizer.json"])
+def test_missing_file_is_named(folder, name):
+    (folder / "transformer" / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing in .*transformer"):
+        spacy.load(folder)
+
+
+def test_missing_manifest_is_named(folder):
+    (folder / "transformer" / "engine.json").unlink()
+    with pytest.raises(ValueError, match="There is no engine.json in .*transformer"):
+        spacy.load(folder)
+
+
+def test_changed_bytes_are_refused(compiled_path):
+    component = spacy.load(compiled_path).get_pipe("transformer")
+    files = srsly.msgpack_loads(component.to_bytes())
+    with pytest.raises(ValueError, match="encoder.onnx in the bytes is not the file"):
+        component.from_bytes(srsly.msgpack_dumps({**files, "encoder.onnx": files["encoder.onnx"] + b"x"}))
+    del files["encoder.onnx"]
+    with pytest.raises(ValueError, match="encoder.onnx is missing in the bytes"):
+        component.from_bytes(srsly.msgpack_dumps(files))
+
+
+def test_failed_load_leaves_the_component_as_it_was(folder, texts, expected):
+    nlp = spacy.load(folder)
+    other = folder.with_name("other")
+    shutil.copytree(folder / "transformer", other)
+    (other / "encoder.onnx").write_bytes(b"something else")
+    with pytest.raises(ValueError):
+        nlp.get_pipe("transformer").from_disk(other)
+    assert_same(list(nlp.pipe(texts)), expected)
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    path = folder / "transformer" / "engine.json"
+    srsly.write_json(path, {**srsly.read_json(path), **changes})
+
+
+def test_unknown_engine_is_named(folder, texts):
+    change_manifest(folder, engine="tensorrt")
+    nlp = spacy.load(folder)
+    with pytest.raises(ValueError, match="'tensorrt'.*onnxruntime, openvino"):
+        nlp(texts[0])
+
+
+def test_missing_engine_has_an_install_hint(folder, texts, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    change_manifest(folder, requirement="onnxruntime==1.2.3")
+    nlp = spacy.load(folder)
+    with pytest.raises(ImportError, match="pip install onnxruntime==1.2.3"):
+        nlp(texts[0])
+
+
+@pytest.mark.parametrize("text", ["Ada met Karl.", ""])
+def test_component_without_an_encoder_is_refused(text):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("compiled_transformer")
+    with pytest.raises(ValueError, match="no encoder yet"):
+        nlp(text)
+
+
+def test_component_without_an_encoder_can_t_be_saved(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("compiled_transformer")
+    with pytest.raises(ValueError, match="no encoder yet"):
+        nlp.to_bytes()
+    with pytest.raises(ValueError, match="no encoder yet"):
+        nlp.to_disk(tmp_path / "saved")
+
+
+# Training
+
+
+def make_examples(nlp: Language, docs: List[Doc]) -> List[Example]:
+    """RETURNS (List[Example]): Examples with the entities that are in the Docs."""
+    return [Example(helpers.bare(doc, nlp.vocab), doc) for doc in docs]
+
+
+def test_training_is_refused(compiled_path, dev_corpus):
+    nlp = spacy.load(compiled_path)
+    examples = make_examples(nlp, helpers.read_docs(dev_corpus, nlp.vocab))
+    assert not nlp.get_pipe("transformer").is_trainable
+    with pytest.raises(ValueError, match="can't be trained.*frozen_components.*annotating_components"):
+        nlp.update(examples, sgd=Adam())
+    with pytest.raises(ValueError, match="can't be trained"):
+        nlp.get_pipe("transformer").model.begin_update([example.x for example in examples])
+
+
+def test_others_can_be_trained_on_its_vectors(compiled_path, dev_corpus, texts):
+    """As a second ner, which reads the same vectors and starts from nothing."""
+    nlp = spacy.load(compiled_path)
+    docs = helpers.read_docs(dev_corpus, nlp.vocab)
+    before = [nlp(text).tensor for text in texts]
+    examples = make_examples(nlp, docs)
+    nlp.remove_pipe("ner")
+    config = load_config(compiled_path / "config.cfg")["components"]["ner"]
+    factory = config.pop("factory")
+    nlp.add_pipe(factory, config=config)
+    optimizer = nlp.get_pipe("ner").initialize(lambda: examples, nlp=nlp) or Adam(0.005)
+    losses = []
+    for _ in range(15):
+        losses.append(nlp.update(examples, sgd=optimizer, exclude=["transformer"], annotates=["transformer"])["ner"])
+    assert losses[-1] < 0.5 * losses[0]
+    for text, tensor in zip(texts, before):
+        assert_array_equal(nlp(text).tensor, tensor)
+
+
+def test_spacy_train_with_the_component_frozen(compiled_path, dev_corpus, texts, expected, tmp_path):
+    """As users do it: `spacy train` with the compiled transformer sourced, frozen and annotating."""
+    config = load_config(compiled_path / "config.cfg")
+    config["components"]["transformer"] = {"source": str(compiled_path)}
+    config["components"]["ner"] = {"source": str(compiled_path)}
+    config["paths"].update(train=str(dev_corpus), dev=str(dev_corpus))
+    reader = {"@readers": "spacy.Corpus.v1", "path": str(dev_corpus)}
+    config["corpora"] = {"train": reader, "dev": reader}
+    config["training"].update(
+        frozen_components=["transformer"], annotating_components=["transformer"], max_steps=4, eval_frequency=2
+    )
+    config.to_disk(tmp_path / "config.cfg")
+    train(tmp_path / "config.cfg", tmp_path / "training")
+    nlp = spacy.load(tmp_path / "training" / "model-last")
+    assert read_files(tmp_path / "training" / "model-last" / "transformer") == read_files(compiled_path / "transformer")
+    ner = spacy.load(compiled_path).get_pipe("ner").to_bytes(exclude=["vocab"])
+    assert nlp.get_pipe("ner").to_bytes(exclude=["vocab"]) != ner
+    for text, doc in zip(texts, expected):
+        assert_array_equal(nlp(text).tensor, doc.tensor)
+
+
+# The whole pipeline
+
+
+def test_all_components_of_a_pipeline_read_the_same_vectors(multi_head_path, texts, tmp_path):
+    reference, compiled = spacy.load(multi_head_path), spacy.load(helpers.compile_reference(multi_head_path, tmp_path))
+    assert compiled.pipe_names == ["transformer", "ner", "tagger", "textcat"]
+    all_texts = [example[0] for example in helpers.MULTI_HEAD_EXAMPLES] + texts
+    docs, expected = list(compiled.pipe(all_texts)), list(reference.pipe(all_texts))
+    for doc, expected_doc in zip(docs, expected):
+        assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
+        assert [token.tag_ for token in doc] == [token.tag_ for token in expected_doc]
+        assert doc.cats == pytest.approx(expected_doc.cats, abs=1e-4)
+    assert any(doc.ents for doc in docs)
+    assert len({token.tag_ for doc in docs for token in doc}) > 3
+    assert len({max(doc.cats, key=doc.cats.get) for doc in docs}) == 2
+
+
+def test_compiling_leaves_the_reference_as_it_was(reference_path, tmp_path):
+    before = read_files(reference_path)
+    times = {path: path.stat().st_mtime_ns for path in reference_path.rglob("*")}
+    helpers.compile_reference(reference_path, tmp_path)
+    assert read_files(reference_path) == before
+    assert {path: path.stat().st_mtime_ns for path in reference_path.rglob("*")} == times
+
+
+WITHOUT_TORCH = """
+import json, sys
+
+BLOCKED = ("torch", "transformers", "spacy_transformers")
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+import spacy
+
+# As `spacy package --code` does it: a single file, without the project around it.
+spacy.util.import_file("python_code", sys.argv[1])
+nlp = spacy.load(sys.argv[2])
+docs = list(nlp.pipe(json.loads(sys.argv[3])))
+assert not [name for name in sys.modules if name.split(".")[0] in (*BLOCKED, "scripts")]
+entities = [[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in docs]
+print(json.dumps([entities, [doc.tensor.tolist() for doc in docs]]))
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_of_training_is_needed(paths, texts, expected, engine, tmp_path):
+    """Where torch, transformers and spacy-transformers can't be imported, it loads and annotates the same."""
+    code = shutil.copy(helpers.ROOT / "scripts" / "compiled_transformer.py", tmp_path)
+    entities, tensors = run_python(WITHOUT_TORCH, code, paths[engine], json.dumps(texts))
+    assert [[tuple(entity) for entity in doc] for doc in entities] == [helpers.get_entities(doc) for doc in expected]
+    for tensor, doc in zip(tensors, expected):
+        assert_allclose(numpy.asarray(tensor, dtype="float32"), doc.tensor, atol=1e-4)
