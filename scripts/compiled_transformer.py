@@ -40,6 +40,7 @@ TOKENIZER = "tokenizer.json"
 PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
 SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
+LENGTH_STEP = 16
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
 NO_TRAINING = (
     "A compiled transformer can't be trained: it has no gradients. Train the pipeline it was made from and compile "
@@ -211,7 +212,7 @@ def forward(
     for group in util.minibatch(windows, WINDOWS_AT_ONCE):
         wordpieces = encoder.get_wordpieces(tokens, group)
         for batch in get_micro_batches(wordpieces.lengths, model.attrs["batch_wordpieces"]):
-            padded = pad(wordpieces, batch, encoder.manifest["pad_id"], nowhere)
+            padded = pad(wordpieces, batch, encoder.manifest["max_length"], encoder.manifest["pad_id"], nowhere)
             vectors = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
             add_to_tokens(sums, counts, padded, vectors)
     return split_by_doc(model.ops, docs, sums, counts), no_backprop
@@ -355,21 +356,22 @@ def get_micro_batches(lengths: Ints1d, budget: int) -> Iterator[Ints1d]:
     order = numpy.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        n_windows = max(1, budget // int(lengths[order[start]]))
+        n_windows = max(1, budget // round_up(int(lengths[order[start]])))
         yield order[start : start + n_windows]
         start += n_windows
 
 
-def pad(wordpieces: Wordpieces, batch: Ints1d, pad_id: int, nowhere: int) -> Padded:
+def pad(wordpieces: Wordpieces, batch: Ints1d, max_length: int, pad_id: int, nowhere: int) -> Padded:
     """Gather the windows of a micro-batch in rectangular arrays.
 
     batch (Ints1d): *Shape:* (n_windows,). Indices of windows.
+    max_length (int): Positions of the encoder.
     pad_id (int): Id of the padding wordpiece.
     nowhere (int): The row that special tokens and padding are aligned to.
     """
     lengths = wordpieces.lengths[batch]
     starts = (numpy.cumsum(wordpieces.lengths) - wordpieces.lengths)[batch]
-    columns = numpy.arange(lengths.max())
+    columns = numpy.arange(min(round_up(int(lengths.max())), max_length))
     mask = columns < lengths[:, None]
     index = numpy.where(mask, starts[:, None] + columns, 0)
     first = wordpieces.first[index]
@@ -380,6 +382,11 @@ def pad(wordpieces: Wordpieces, batch: Ints1d, pad_id: int, nowhere: int) -> Pad
         first=numpy.where(aligned, first, nowhere).astype("int32"),
         last=numpy.where(aligned, wordpieces.last[index], nowhere).astype("int32"),
     )
+
+
+def round_up(length: int) -> int:
+    """RETURNS (int): The next multiple of LENGTH_STEP: engines prepare anew for every shape that they see."""
+    return -(-length // LENGTH_STEP) * LENGTH_STEP
 
 
 def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Floats3d) -> None:

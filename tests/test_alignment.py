@@ -247,24 +247,34 @@ def test_micro_batches_hold_every_window_once_within_the_budget(lengths, budget)
     assert (numpy.diff(lengths[indices]) <= 0).all()
 
 
-@given(pieces(), st.data())
-def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, data):
+@given(pieces(), st.integers(0, 40), st.data())
+def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare_positions, data):
     whole, nowhere = drawn.wordpieces, 10**6
     order = data.draw(st.permutations(range(len(whole.lengths))))
     batch = numpy.asarray(order[: data.draw(st.integers(1, len(order)))])
-    padded = runtime.pad(whole, batch, pad_id=0, nowhere=nowhere)
+    longest = int(whole.lengths[batch].max())
+    padded = runtime.pad(whole, batch, longest + spare_positions, pad_id=0, nowhere=nowhere)
+    length = padded.ids.shape[1]
+    assert longest <= length <= longest + spare_positions
     fields = (
         (padded.ids, whole.ids, 0),
         (padded.mask, numpy.ones_like(whole.ids), 0),
         (padded.first, numpy.where(whole.first < 0, nowhere, whole.first), nowhere),
         (padded.last, numpy.where(whole.last < 0, nowhere, whole.last), nowhere),
     )
-    length = whole.lengths[batch].max()
     for rows, values, padding in fields:
         windows_ = cut(values, whole.lengths)
         assert rows.tolist() == [
             windows_[window] + [padding] * (length - whole.lengths[window]) for window in batch.tolist()
         ]
+
+
+@given(pieces(), st.integers(1, 200))
+def test_padding_is_within_the_budget(drawn, budget):
+    whole = drawn.wordpieces
+    for batch in runtime.get_micro_batches(whole.lengths, budget):
+        padded = runtime.pad(whole, batch, 512, pad_id=0, nowhere=0)
+        assert padded.ids.size <= budget or len(batch) == 1
 
 
 @given(

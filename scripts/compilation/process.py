@@ -81,13 +81,15 @@ class PipelineProcess:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise PipelineError(f"The process of {self.path} died during {method!r}: {self._last_message()}")
+            raise PipelineError(f"The process of {self.path} died during {method!r}, {self._last_message()}")
         answer = json.loads(line)
         if "error" in answer:
             raise PipelineError(f"{self.path}: {answer['error']}")
         return answer["result"]
 
     def _last_message(self) -> str:
+        """RETURNS (str): The exit code, which names the signal if it was killed, and the last line it wrote."""
+        code = self._process.wait()
         self._messages.seek(0)
         lines = self._messages.read().strip().splitlines()
-        return lines[-1] if lines else f"exit code {self._process.wait()}"
+        return ": ".join([f"exit code {code}", *lines[-1:]])
