@@ -15,9 +15,11 @@ import math
 import os
 import threading
 import warnings
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy
 import srsly
@@ -145,6 +147,31 @@ class CompiledTransformer(Tok2Vec):
         """RAISES (ValueError): Always; a compiled encoder has no gradients."""
         raise ValueError(NO_TRAINING)
 
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Encode the next batch while the components downstream work on this one.
+
+        stream (Iterable[Doc]): The Docs.
+        batch_size (int): Docs of a batch.
+        YIELDS (Doc): The Docs in order.
+        """
+        with ThreadPoolExecutor(1) as executor:
+            running: Deque[Tuple[List[Doc], Future]] = deque()
+            for batch in util.minibatch(stream, size=batch_size):
+                running.append((batch, executor.submit(self.predict, batch)))
+                if len(running) > 1:
+                    yield from self._finish(*running.popleft())
+            while running:
+                yield from self._finish(*running.popleft())
+
+    def _finish(self, docs: List[Doc], vectors: Future) -> List[Doc]:
+        """RETURNS (List[Doc]): The annotated Docs; none if encoding failed and the error handler went on."""
+        try:
+            self.set_annotations(docs, vectors.result())
+            return docs
+        except Exception as error:
+            self.get_error_handler()(self.name, self, docs, error)
+            return []
+
     def to_disk(self, path, *, exclude: Iterable[str] = tuple()) -> None:
         """Write the encoder's files to a folder.
 
@@ -211,10 +238,11 @@ def forward(
     counts = numpy.zeros(nowhere + 1, dtype="int64")
     for group in util.minibatch(windows, WINDOWS_AT_ONCE):
         wordpieces = encoder.get_wordpieces(tokens, group)
-        for batch in get_micro_batches(wordpieces.lengths, model.attrs["batch_wordpieces"]):
-            padded = pad(wordpieces, batch, encoder.manifest["max_length"], encoder.manifest["pad_id"], nowhere)
-            vectors = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
-            add_to_tokens(sums, counts, padded, vectors)
+        batches = get_micro_batches(wordpieces.lengths, model.attrs["batch_wordpieces"])
+        padded = [pad(wordpieces, batch, encoder.manifest, nowhere) for batch in batches]
+        outputs = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
+        for micro_batch, vectors in zip(padded, outputs):
+            add_to_tokens(sums, counts, micro_batch, vectors)
     return split_by_doc(model.ops, docs, sums, counts), no_backprop
 
 
@@ -361,23 +389,22 @@ def get_micro_batches(lengths: Ints1d, budget: int) -> Iterator[Ints1d]:
         start += n_windows
 
 
-def pad(wordpieces: Wordpieces, batch: Ints1d, max_length: int, pad_id: int, nowhere: int) -> Padded:
+def pad(wordpieces: Wordpieces, batch: Ints1d, manifest: Dict[str, Any], nowhere: int) -> Padded:
     """Gather the windows of a micro-batch in rectangular arrays.
 
     batch (Ints1d): *Shape:* (n_windows,). Indices of windows.
-    max_length (int): Positions of the encoder.
-    pad_id (int): Id of the padding wordpiece.
+    manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     nowhere (int): The row that special tokens and padding are aligned to.
     """
     lengths = wordpieces.lengths[batch]
     starts = (numpy.cumsum(wordpieces.lengths) - wordpieces.lengths)[batch]
-    columns = numpy.arange(min(round_up(int(lengths.max())), max_length))
+    columns = numpy.arange(min(round_up(int(lengths.max())), manifest["max_length"]))
     mask = columns < lengths[:, None]
     index = numpy.where(mask, starts[:, None] + columns, 0)
     first = wordpieces.first[index]
     aligned = mask & (first >= 0)
     return Padded(
-        ids=numpy.where(mask, wordpieces.ids[index], pad_id),
+        ids=numpy.where(mask, wordpieces.ids[index], manifest["pad_id"]),
         mask=mask.astype("int64"),
         first=numpy.where(aligned, first, nowhere).astype("int32"),
         last=numpy.where(aligned, wordpieces.last[index], nowhere).astype("int32"),
@@ -435,11 +462,7 @@ class CompiledEncoder(Shim):
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, Union[Path, bytes]] = {}
         self._lock = threading.Lock()
-        self._forget_engine()
-
-    def _forget_engine(self) -> None:
-        self._engine: Optional[Engine] = None
-        self._engine_key: Optional[Tuple] = None
+        self._engines: Dict[Tuple, Engine] = {}  # by process, device, threads and streams
 
     def from_disk(self, folder: Path) -> "CompiledEncoder":
         """Use the files in a folder.
@@ -473,7 +496,7 @@ class CompiledEncoder(Shim):
         self.manifest = manifest
         self._files = files
         self.tokenizer = read_tokenizer(files[TOKENIZER])
-        self._forget_engine()
+        self._engines = {}
         return self
 
     def read_files(self) -> Dict[str, bytes]:
@@ -491,7 +514,8 @@ class CompiledEncoder(Shim):
         first_tokens, ends = numpy.asarray(windows).T
         starts = tokens.starts[first_tokens]
         texts = [tokens.text[start:end] for start, end in zip(starts.tolist(), tokens.ends[ends - 1].tolist())]
-        encodings = self.tokenizer.encode_batch(texts)
+        # Not `encode_batch`: its threads don't survive a fork, and compete with the engine's.
+        encodings = [self.tokenizer.encode(text) for text in texts]
         lengths = numpy.asarray([len(encoding) for encoding in encodings])
         n_wordpieces = int(lengths.sum())
         ids = numpy.fromiter(
@@ -511,28 +535,46 @@ class CompiledEncoder(Shim):
             self.manifest["n_suffix"],
         )
 
-    def predict(self, padded: Padded, device: str, threads: Optional[int]) -> Floats3d:
-        """Run the engine.
+    def predict(self, batches: List[Padded], device: str, threads: Optional[int]) -> Iterator[Floats3d]:
+        """Run the engine, on several micro-batches at once if there are several: one thread each does more together
+        than all threads on one, which have to wait for each other after every operation.
 
-        RETURNS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state, float32.
+        YIELDS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state of each micro-batch, float32.
         """
-        return self.get_engine(device, threads)(padded.ids, padded.mask)
+        threads = threads or available_cores()
+        streams = min(threads, len(batches)) if device == "cpu" else 1
+        engine = self.get_engine(device, threads, threads if streams > 1 else 1)
+        if streams == 1:
+            yield from (engine(batch.ids, batch.mask) for batch in batches)
+            return
+        with ThreadPoolExecutor(streams) as executor:
+            running: Deque[Future] = deque()
+            for batch in batches:
+                running.append(executor.submit(engine, batch.ids, batch.mask))
+                # No more than the next ones: their outputs wait in memory.
+                if len(running) > streams:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
 
-    def get_engine(self, device: str, threads: Optional[int]) -> Engine:
+    def get_engine(self, device: str, threads: int, streams: int) -> Engine:
         """Start the engine, once in each process: its threads don't survive a fork.
 
+        device (str): "cpu" or "cuda".
+        threads (int): Threads of the engine.
+        streams (int): Calls that run at once and share the threads.
+        RETURNS (Engine): The engine, which any Python thread may call.
         RAISES (ValueError): If the engine is unknown, or has no such device.
         RAISES (ImportError): If the engine is not installed.
         """
         self._check_loaded()
-        key = (os.getpid(), device, threads)
-        if self._engine_key != key:
+        key = (os.getpid(), device, threads, streams)
+        if key not in self._engines:
             with self._lock:
-                if self._engine_key != key:
+                if key not in self._engines:
                     manifest, files = choose_artefact(self.manifest, self._files)
-                    self._engine = start_engine(manifest, files, device, threads or available_cores())
-                    self._engine_key = key
-        return self._engine
+                    self._engines[key] = start_engine(manifest, files, device, threads, streams)
+        return self._engines[key]
 
     def _check_loaded(self) -> None:
         if not self.manifest:
@@ -540,7 +582,7 @@ class CompiledEncoder(Shim):
 
     def __getstate__(self) -> Dict[str, Any]:
         state = {key: value for key, value in self.__dict__.items() if key != "_lock"}
-        return {**state, "_engine": None, "_engine_key": None}
+        return {**state, "_engines": {}}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -623,18 +665,18 @@ def choose_artefact(
 
 
 def start_engine(
-    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int
+    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int, streams: int
 ) -> Engine:
     """Start the engine that an artefact is made for.
 
     RETURNS (Engine): Wordpiece ids and mask, both (n_windows, length), to the last hidden state, float32
-        (n_windows, length, width). The result may be overwritten by the next call.
+        (n_windows, length, width).
     """
     name = manifest["engine"]
     if name not in ENGINES:
         raise ValueError(f"This pipeline runs on {name!r}. This version knows: {', '.join(ENGINES)}.")
     try:
-        return ENGINES[name](manifest, files, device, threads)
+        return ENGINES[name](manifest, files, device, threads, streams)
     except ImportError as error:
         raise ImportError(
             f"This pipeline's transformer runs on {name}, which can't be imported ({error}). "
@@ -642,7 +684,7 @@ def start_engine(
         ) from error
 
 
-def start_onnxruntime(manifest, files, device: str, threads: int) -> Engine:
+def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
     import onnxruntime
 
@@ -653,7 +695,7 @@ def start_onnxruntime(manifest, files, device: str, threads: int) -> Engine:
             "Set 'device' to 'cpu', or install onnxruntime-gpu."
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     model = files["encoder.onnx"]
@@ -667,7 +709,7 @@ def start_onnxruntime(manifest, files, device: str, threads: int) -> Engine:
     return run
 
 
-def start_openvino(manifest, files, device: str, threads: int) -> Engine:
+def start_openvino(manifest, files, device: str, threads: int, streams: int) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
     import openvino
 
@@ -677,26 +719,29 @@ def start_openvino(manifest, files, device: str, threads: int) -> Engine:
     model = core.compile_model(
         core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"]),
         "CPU",
-        {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
+        {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
     )
     return run_openvino(model)
 
 
 def run_openvino(model: "openvino.CompiledModel") -> Engine:
     """RETURNS (Engine): Runs a compiled model, from any Python thread."""
-    # A request holds the buffers of one call at a time: each Python thread needs its own.
-    requests = threading.local()
+    # A request holds the buffers of one call at a time.
+    idle: Deque = deque()
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
-        if not hasattr(requests, "own"):
-            requests.own = model.create_infer_request()
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        return requests.own.infer(inputs, share_inputs=True, share_outputs=True)[0]
+        try:
+            request = idle.pop()
+        except IndexError:
+            request = model.create_infer_request()
+        vectors = request.infer({"input_ids": ids, "attention_mask": mask}, share_inputs=True)[0]
+        idle.append(request)
+        return vectors
 
     return run
 
 
-def start_torch(manifest, files, device: str, threads: int) -> Engine:
+def start_torch(manifest, files, device: str, threads: int, streams: int) -> Engine:
     """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
     import torch
     from safetensors.torch import load, load_file
@@ -705,7 +750,7 @@ def start_torch(manifest, files, device: str, threads: int) -> Engine:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
     if device == "cpu":
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads // streams)
     config, weights = files["config.json"], files["model.safetensors"]
     config = json.loads(config if isinstance(config, bytes) else config.read_bytes())
     encoder = AutoModel.from_config(AutoConfig.for_model(**config), attn_implementation="sdpa")

@@ -13,6 +13,7 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
+from .compilation.gate import read_corpus
 from .compilation.reference import require_gpu
 from .console import UserError, exit_on_user_error, replace_when_done
 
@@ -47,26 +48,21 @@ def train(config: Path, corpus_dir: Path, encoder: Path, output_dir: Path, *, gp
     output_dir (Path): Folder for model-best and model-last.
     gpu (int): GPU to train on, -1 for the CPU.
     overrides (dict): Settings of the config to override.
-    RAISES (UserError): If a file or the GPU is missing.
+    RAISES (UserError): If a file or the GPU is missing, or a corpus can't be read.
     """
     require_gpu(gpu)
-    for path, command in (
-        (corpus_dir / "train.spacy", "corpus"),
-        (corpus_dir / "dev.spacy", "corpus"),
-        (encoder / "config.json", "encoder"),
-    ):
-        if not path.is_file():
-            raise UserError(f"There is no {path}. Make it with `python -m spacy project run {command}`.")
-    if not (encoder / "model.safetensors").is_file():
-        raise UserError(
-            f"The encoder folder {encoder} has no model.safetensors. "
-            "Make it again with `python -m spacy project run encoder`."
-        )
-    paths = {
-        "paths.train": str(corpus_dir / "train.spacy"),
-        "paths.dev": str(corpus_dir / "dev.spacy"),
-        "paths.encoder": str(encoder),
-    }
+    if not config.is_file():
+        raise UserError(f"There is no config at {config}. Name one of the folder `configs` with `--vars.config`.")
+    corpora = {f"paths.{split}": corpus_dir / f"{split}.spacy" for split in ("train", "dev")}
+    for corpus in corpora.values():
+        read_corpus(corpus)
+    for name in ("config.json", "model.safetensors"):
+        if not (encoder / name).is_file():
+            raise UserError(
+                f"There is no {name} in the encoder folder {encoder}. "
+                "Make it with `python -m spacy project run encoder`."
+            )
+    paths = {name: str(path) for name, path in {**corpora, "paths.encoder": encoder}.items()}
     in_progress = output_dir / "in-progress"
     shutil.rmtree(in_progress, ignore_errors=True)
     spacy_train(config, in_progress, use_gpu=gpu, overrides={**paths, **overrides})

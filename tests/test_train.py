@@ -89,18 +89,10 @@ def test_training_that_fails_leaves_the_models(tiny_corpus, tiny_encoder, old_tr
     assert_untouched(old_training)
 
 
-@pytest.mark.parametrize(
-    "override,expected",
-    [
-        (("--training.max_steps", "many"), "max_steps"),
-        (("--training.no_such_setting", 1), "no_such_setting"),
-        (("--components.ner.factory", "no_such_factory"), "no_such_factory"),
-    ],
-)
-def test_override_that_is_wrong(override, expected, tiny_corpus, tiny_encoder, old_training):
-    result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *STEPS, *override)
+def test_override_that_is_wrong(tiny_corpus, tiny_encoder, old_training):
+    result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *STEPS, "--training.max_steps", "many")
     assert result.exit_code == 1
-    assert expected in result.output
+    assert "'many' is not <class 'int'>" in " ".join(result.output.split())
     assert "Traceback" not in result.output
     assert_untouched(old_training)
 
@@ -116,7 +108,7 @@ def test_missing_corpus(missing, tiny_corpus, tiny_encoder, old_training, tmp_pa
 
 def test_missing_config(tiny_corpus, tiny_encoder, old_training, tmp_path):
     result = run_train(tmp_path / "no.cfg", tiny_corpus, tiny_encoder, old_training, *STEPS)
-    assert_refused(result, tmp_path / "no.cfg")
+    assert_refused(result, tmp_path / "no.cfg", "--vars.config")
     assert_untouched(old_training)
 
 
@@ -140,13 +132,6 @@ def test_corpus_of_another_format(tiny_corpus, tiny_encoder, old_training, tmp_p
     result = run_train(CONFIG, tmp_path / "corpus", tiny_encoder, old_training, *STEPS)
     assert_refused(result, tmp_path / "corpus" / "train.spacy", "is not a .spacy corpus")
     assert_untouched(old_training)
-
-
-def test_output_below_a_file(tiny_corpus, tiny_encoder, tmp_path):
-    (tmp_path / "training").write_text("a file")
-    result = run_train(CONFIG, tiny_corpus, tiny_encoder, tmp_path / "training", *STEPS)
-    assert_refused(result, tmp_path / "training")
-    assert (tmp_path / "training").read_text() == "a file"
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")

@@ -14,7 +14,7 @@ class ReplaceableEncoder(CompiledEncoder):
 
     engine: Engine
 
-    def get_engine(self, device, threads) -> Engine:
+    def get_engine(self, device: str, threads: int, streams: int) -> Engine:
         return self.engine
 
 
