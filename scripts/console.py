@@ -66,13 +66,7 @@ def exchange(one: Path, other: Path) -> None:
     systems that can't, three renames leave a moment without the second one.
     """
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
-    if renameat2 and renameat2(# The reference's tokenizer warns about every fork unless this says that its threads are meant.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-
-AT_FDCWD, os.fsencode(one), # The reference's tokenizer warns about every fork unless this says that its threads are meant.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-
-AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+    if renameat2 and renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
         return
     aside = one.with_name(f"{one.name}.replaced")
     os.rename(other, aside)

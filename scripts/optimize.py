@@ -39,6 +39,7 @@ def optimize_cli(
     max_label_drop: float = Opt(0.02, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
     objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}"),
     budget: float = Opt(10.0, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
+    portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder beside a fast one, for CPUs that lack what the fast one needs"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),
     # fmt: on
 ):
@@ -58,6 +59,7 @@ def optimize_cli(
             gate=Gate(max_f1_drop, max_label_drop),
             objective=objective,
             budget=budget,
+            portable=portable,
             gpu=gpu,
             silent=False,
         )
@@ -76,6 +78,7 @@ def optimize(
     gate: Gate,
     objective: str = "throughput",
     budget: float = 10.0,
+    portable: bool = False,
     gpu: int = -1,
     silent: bool = True,
 ) -> Dict[str, Any]:
@@ -89,6 +92,7 @@ def optimize(
     gate (Gate): What may be lost.
     objective (str): "throughput", "latency" or "size".
     budget (float): Minutes after which no further candidate is started; the first one always is.
+    portable (bool): Keep an fp32 encoder beside a fast one, for CPUs that lack what the fast one needs.
     gpu (int): GPU of the reference and the candidates, -1 for the CPU.
     silent (bool): Show no progress.
     RETURNS (Dict[str, Any]): What is written to optimize.json.
@@ -121,7 +125,7 @@ def optimize(
         "candidates": rows,
     }
     if report["chosen"] is not None:
-        copy_chosen(folder, output, trial.transformer, report)
+        copy_chosen(folder, output, trial.transformer, report, portable=portable)
     write_report(report, metrics_dir)
     if report["chosen"] is None:
         print_rows(report)

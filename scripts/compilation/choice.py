@@ -8,9 +8,10 @@ import srsly
 from thinc.api import Config
 
 from .. import compiled_transformer as runtime
-from ..console import replace_when_done
+from ..console import UserError, replace_when_done
 from .artefact import write_manifest
 
+PORTABLE = "onnxruntime-fp32"  # The candidate that every CPU runs.
 # For each objective: the number in a row, and whether more of it is better.
 OBJECTIVES = {"throughput": ("speedup", True), "latency": ("latency_speedup", True), "size": ("size_mb", False)}
 # The simpler first: how much has to be installed where the pipeline runs, and how far the numbers are from training's.
@@ -68,13 +69,17 @@ def why_second(row: Dict[str, Any], chosen: Dict[str, Any], tied: bool, objectiv
     return f"{worse} than {chosen['name']}"
 
 
-def copy_chosen(candidates: Path, output: Path, transformer: str, report: Dict[str, Any]) -> None:
+def copy_chosen(
+    candidates: Path, output: Path, transformer: str, report: Dict[str, Any], *, portable: bool = False
+) -> None:
     """Put the chosen candidate where compiled pipelines are, with what was measured in its manifest.
 
     candidates (Path): Folder with all candidates.
     output (Path): Folder to write or replace.
     transformer (str): Name of the transformer component.
     report (Dict[str, Any]): What optimize.json will hold.
+    portable (bool): Keep a second encoder beside a fast one that not every CPU is made for.
+    RAISES (UserError): If the portable candidate did not pass the gate.
     """
     row = next(row for row in report["candidates"] if row["name"] == report["chosen"])
     measured = {
@@ -88,3 +93,28 @@ def copy_chosen(candidates: Path, output: Path, transformer: str, report: Dict[s
         config.to_disk(path / "config.cfg")
         manifest = srsly.read_json(path / transformer / runtime.MANIFEST)
         write_manifest(path / transformer, {**manifest, "measured_on_dev": measured})
+        if portable and manifest["cpu_features"]:
+            passed = [row["name"] for row in report["candidates"] if row["status"] == "passed"]
+            if PORTABLE not in passed:
+                raise UserError(f"{PORTABLE} did not pass the gate, so there is nothing portable to keep.")
+            add_portable(candidates / PORTABLE, path, transformer)
+
+
+def add_portable(source: Path, pipeline: Path, transformer: str) -> None:
+    """Put the encoder of another candidate into a pipeline, for CPUs that the pipeline's own is not made for.
+
+    source (Path): Folder of the other candidate.
+    pipeline (Path): Folder of the pipeline.
+    transformer (str): Name of the transformer component in both.
+    """
+    folder = pipeline / transformer
+    manifest, other = (srsly.read_json(path / transformer / runtime.MANIFEST) for path in (pipeline, source))
+    for name in other["files"]:
+        if name != runtime.TOKENIZER:
+            shutil.copy(source / transformer / name, folder / f"{runtime.PORTABLE}{name}")
+            manifest["files"][f"{runtime.PORTABLE}{name}"] = other["files"][name]
+    manifest["portable"] = {key: other[key] for key in ("engine", "precision", "options", "requirements")}
+    write_manifest(folder, manifest)
+    meta = srsly.read_json(pipeline / "meta.json")
+    meta["requirements"] = sorted({*meta["requirements"], *other["requirements"]})
+    srsly.write_json(pipeline / "meta.json", meta)

@@ -70,7 +70,7 @@ def make_markdown(report: Dict[str, Any]) -> str:
 
 
 def save_plot(report: Dict[str, Any], path: Path) -> None:
-    """Draw F1 against speed: every candidate a labelled point, the gate a line.
+    """Draw F1 against speed: every candidate a numbered point with its name beside the picture, the gate a line.
 
     path (Path): The .png file to write.
     """
@@ -79,32 +79,43 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    blue, red = "#0072B2", "#D55E00"
     styles = {
-        "chosen": {"color": "#0072B2", "marker": "*", "s": 220},
-        "passed": {"color": "#0072B2", "marker": "o", "s": 55},
-        "rejected": {"color": "#D55E00", "marker": "X", "s": 70},
+        "chosen": {"color": blue, "marker": "*", "s": 330},
+        "passed": {"color": blue, "marker": "o", "s": 90},
+        "rejected": {"color": red, "marker": "X", "s": 110},
     }
     reference = report["reference"]
-    figure, axes = plt.subplots(figsize=(8, 4.8), constrained_layout=True)
+    timed = [row for row in report["candidates"] if row.get("speedup")]
+    figure, (axes, names) = plt.subplots(
+        1, 2, figsize=(10, 5), width_ratios=[2.1, 1], constrained_layout=True
+    )
     floor = reference["ents_f"] - report["gate"]["max_f1_drop"]
-    axes.axhline(floor, color="#D55E00", linewidth=1, linestyle="--", label=f"gate: F1 {floor:.4f}")
-    axes.scatter(1, reference["ents_f"], color="black", marker="s", s=55, label="reference")
-    axes.annotate("reference", (1, reference["ents_f"]), xytext=(0, 9), textcoords="offset points", ha="center")
-    labelled = set()
-    for number, row in enumerate(row for row in report["candidates"] if row.get("speedup")):
+    axes.axhline(floor, color=red, linewidth=1, linestyle="--")
+    axes.annotate(
+        f"gate: F1 {floor:.4f}", (1, floor), xycoords=("axes fraction", "data"), xytext=(-2, 3), color=red,
+        textcoords="offset points", ha="right", fontsize=8,
+    )
+    axes.scatter(1, reference["ents_f"], color="black", marker="s", s=70, zorder=4)
+    axes.annotate(
+        "reference", (1, reference["ents_f"]), xytext=(0, 11), textcoords="offset points", ha="center", fontsize=8
+    )
+    for number, row in enumerate(timed, start=1):
         point = (row["speedup"], row["ents_f"])
-        label = None if row["status"] in labelled else row["status"]
-        labelled.add(row["status"])
-        axes.scatter(*point, label=label, zorder=3, **styles[row["status"]])
+        axes.scatter(*point, zorder=3, **styles[row["status"]])
         axes.annotate(
-            row["name"], point, xytext=(0, 9 if number % 2 else -16), textcoords="offset points", ha="center", fontsize=8
+            str(number), point, color="white", ha="center", va="center_baseline", fontsize=6, fontweight="bold", zorder=5
         )
+        names.text(
+            0, 1 - number / (len(timed) + 1), f"{number:>2}  {row['name']} ({row['status']})", fontsize=8, va="center",
+            color=red if row["status"] == "rejected" else blue, fontweight="bold" if row["status"] == "chosen" else None,
+        )
+    names.axis("off")
     axes.set_xlabel("Throughput, times the reference")
     axes.set_ylabel("Entity F1 on dev")
     axes.set_title("What each candidate keeps, and how fast it is", loc="left")
     axes.set_xlim(left=0)
-    axes.margins(0.12, 0.25)
+    axes.margins(0.08, 0.2)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="best")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -227,7 +227,7 @@ class Search:
         changes = get_setting_changes(self.trial)
         progress = tqdm.tqdm(changes, unit="setting", disable=self.silent, leave=False)
         for change in progress:
-            progress.set_description(f"{base['name']}, {change}")
+            progress.set_description(name_settings(base, change))
             row = self.finished.get(name_settings(base, change))
             if row is None and time.monotonic() > self.deadline:
                 return
