@@ -253,7 +253,8 @@ def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare_positions
     order = data.draw(st.permutations(range(len(whole.lengths))))
     batch = numpy.asarray(order[: data.draw(st.integers(1, len(order)))])
     longest = int(whole.lengths[batch].max())
-    padded = runtime.pad(whole, batch, longest + spare_positions, pad_id=0, nowhere=nowhere)
+    manifest = {"max_length": longest + spare_positions, "pad_id": 0}
+    padded = runtime.pad(whole, batch, manifest, nowhere)
     length = padded.ids.shape[1]
     assert longest <= length <= longest + spare_positions
     fields = (
@@ -273,7 +274,7 @@ def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare_positions
 def test_padding_is_within_the_budget(drawn, budget):
     whole = drawn.wordpieces
     for batch in runtime.get_micro_batches(whole.lengths, budget):
-        padded = runtime.pad(whole, batch, 512, pad_id=0, nowhere=0)
+        padded = runtime.pad(whole, batch, {"max_length": 512, "pad_id": 0}, nowhere=0)
         assert padded.ids.size <= budget or len(batch) == 1
 
 

@@ -304,9 +304,9 @@ def test_settings_can_be_overridden_at_load(compiled_path, texts, monkeypatch, c
     started = []
     start_engine = runtime.start_engine
 
-    def start(manifest, files, device, threads):
+    def start(manifest, files, device, threads, streams):
         started.append((device, threads))
-        return start_engine(manifest, files, device, threads)
+        return start_engine(manifest, files, device, threads, streams)
 
     monkeypatch.setattr(runtime, "start_engine", start)
     monkeypatch.setattr(runtime, "available_cores", lambda: 7)
