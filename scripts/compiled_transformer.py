@@ -19,7 +19,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy
 import srsly
@@ -230,6 +230,7 @@ def forward(
     if is_train:
         raise ValueError(NO_TRAINING)
     encoder: CompiledEncoder = model.shims[0]
+    encoder.check_loaded()
     tokens = get_tokens(docs)
     windows = get_windows(docs, model.attrs["spans"], model.attrs["window"], model.attrs["stride"])
     # Padding and special tokens are added to one more row than there are tokens.
@@ -453,14 +454,14 @@ def split_by_doc(ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[F
 class CompiledEncoder(Shim):
     """Own the files of an exported encoder and the engine that runs it.
 
-    The files are `engine.json` (the manifest: what the artefact is), `tokenizer.json` and the engine's own. They
-    stay where they are on disk, or in memory after `from_bytes`, until an engine reads them.
+    The files are `engine.json` (the manifest: what the artefact is), `tokenizer.json` and the engine's own. They stay
+    in memory: engines are started when they are first used, again in every process, and when the pipeline is saved.
     """
 
     def __init__(self) -> None:
         super().__init__(None)
         self.manifest: Dict[str, Any] = {}
-        self._files: Dict[str, Union[Path, bytes]] = {}
+        self._files: Dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._engines: Dict[Tuple, Engine] = {}  # by process, device, threads and streams
 
@@ -472,7 +473,7 @@ class CompiledEncoder(Shim):
         if not (folder / MANIFEST).is_file():
             raise ValueError(f"There is no {MANIFEST} in {folder}: not a compiled transformer. Run optimize again.")
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
-        files = {name: folder / name for name in manifest["files"]}
+        files = {name: read_file(folder, name) for name in manifest["files"]}
         return self._use(manifest, files, str(folder))
 
     def from_bytes(self, data: bytes) -> "CompiledEncoder":
@@ -481,14 +482,11 @@ class CompiledEncoder(Shim):
         manifest = json.loads(files.pop(MANIFEST))
         return self._use(manifest, files, "the bytes")
 
-    def _use(self, manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], where: str) -> "CompiledEncoder":
+    def _use(self, manifest: Dict[str, Any], files: Dict[str, bytes], where: str) -> "CompiledEncoder":
         for name, digest in manifest["files"].items():
-            if Path(name).name != name:
-                raise ValueError(f"{MANIFEST} in {where} names a file outside its folder: {name!r}. Don't use it.")
-            data = files.get(name)
-            if data is None or (isinstance(data, Path) and not data.is_file()):
+            if name not in files:
                 raise ValueError(f"{name} is missing in {where}. Copy the whole pipeline again.")
-            if get_digest(data) != digest:
+            if get_digest(files[name]) != digest:
                 raise ValueError(
                     f"{name} in {where} is not the file that {MANIFEST} describes (its SHA-256 differs): damaged, or "
                     "changed by somebody. Copy the pipeline from where it was built, or build it again."
@@ -501,16 +499,13 @@ class CompiledEncoder(Shim):
 
     def read_files(self) -> Dict[str, bytes]:
         """RETURNS (Dict[str, bytes]): Content of all files by name, the manifest too."""
-        self._check_loaded()
+        self.check_loaded()
         manifest = json.dumps(self.manifest, indent=2, ensure_ascii=False).encode("utf8")
-        contents = {
-            name: data if isinstance(data, bytes) else data.read_bytes() for name, data in self._files.items()
-        }
-        return {MANIFEST: manifest, **contents}
+        return {MANIFEST: manifest, **self._files}
 
     def get_wordpieces(self, tokens: Tokens, windows: List[Tuple[int, int]]) -> Wordpieces:
         """Tokenize windows and align their wordpieces to tokens."""
-        self._check_loaded()
+        self.check_loaded()
         first_tokens, ends = numpy.asarray(windows).T
         starts = tokens.starts[first_tokens]
         texts = [tokens.text[start:end] for start, end in zip(starts.tolist(), tokens.ends[ends - 1].tolist())]
@@ -567,7 +562,7 @@ class CompiledEncoder(Shim):
         RAISES (ValueError): If the engine is unknown, or has no such device.
         RAISES (ImportError): If the engine is not installed.
         """
-        self._check_loaded()
+        self.check_loaded()
         key = (os.getpid(), device, threads, streams)
         if key not in self._engines:
             with self._lock:
@@ -576,7 +571,8 @@ class CompiledEncoder(Shim):
                     self._engines[key] = start_engine(manifest, files, device, threads, streams)
         return self._engines[key]
 
-    def _check_loaded(self) -> None:
+    def check_loaded(self) -> None:
+        """RAISES (ValueError): If there is no artefact yet."""
         if not self.manifest:
             raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
 
@@ -596,17 +592,23 @@ class CompiledEncoder(Shim):
         """Nothing to do: the component's `device` setting says where the engine runs."""
 
 
-def get_digest(data: Union[Path, bytes]) -> str:
-    """RETURNS (str): SHA-256 of a file or of bytes, in hexadecimal digits."""
-    if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()
-    with data.open("rb") as file_:
-        return hashlib.file_digest(file_, "sha256").hexdigest()
+def read_file(folder: Path, name: str) -> bytes:
+    """RAISES (ValueError): If the file is missing, or its name leads out of the folder."""
+    if Path(name).name != name:
+        raise ValueError(f"{MANIFEST} in {folder} names a file outside its folder: {name!r}. Don't use this pipeline.")
+    if not (folder / name).is_file():
+        raise ValueError(f"{name} is missing in {folder}. Copy the whole pipeline again.")
+    return (folder / name).read_bytes()
 
 
-def read_tokenizer(data: Union[Path, bytes]) -> Tokenizer:
+def get_digest(data: bytes) -> str:
+    """RETURNS (str): SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_tokenizer(data: bytes) -> Tokenizer:
     """Read a fast tokenizer, without the truncation and padding that may be saved in it."""
-    tokenizer = Tokenizer.from_buffer(data if isinstance(data, bytes) else data.read_bytes())
+    tokenizer = Tokenizer.from_buffer(data)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -635,8 +637,8 @@ def read_cpu_features() -> Optional[Set[str]]:
 
 
 def choose_artefact(
-    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]]
-) -> Tuple[Dict[str, Any], Dict[str, Union[Path, bytes]]]:
+    manifest: Dict[str, Any], files: Dict[str, bytes]
+) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
     """Fall back to the portable artefact, or warn, if this CPU lacks what the fast one needs.
 
     RETURNS (Tuple): Manifest and files of the artefact to run.
@@ -665,7 +667,7 @@ def choose_artefact(
 
 
 def start_engine(
-    manifest: Dict[str, Any], files: Dict[str, Union[Path, bytes]], device: str, threads: int, streams: int
+    manifest: Dict[str, Any], files: Dict[str, bytes], device: str, threads: int, streams: int
 ) -> Engine:
     """Start the engine that an artefact is made for.
 
@@ -698,10 +700,7 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) 
     options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    model = files["encoder.onnx"]
-    session = onnxruntime.InferenceSession(
-        model if isinstance(model, bytes) else str(model), options, providers=[provider]
-    )
+    session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=[provider])
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
         return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
@@ -744,17 +743,16 @@ def run_openvino(model: "openvino.CompiledModel") -> Engine:
 def start_torch(manifest, files, device: str, threads: int, streams: int) -> Engine:
     """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
     import torch
-    from safetensors.torch import load, load_file
+    from safetensors.torch import load
     from transformers import AutoConfig, AutoModel
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
     if device == "cpu":
         torch.set_num_threads(threads // streams)
-    config, weights = files["config.json"], files["model.safetensors"]
-    config = json.loads(config if isinstance(config, bytes) else config.read_bytes())
-    encoder = AutoModel.from_config(AutoConfig.for_model(**config), attn_implementation="sdpa")
-    encoder.load_state_dict(load(weights) if isinstance(weights, bytes) else load_file(weights))
+    config = json.loads(files["config.json"])
+    encoder = AutoModel.from_config(AutoConfig.for_model(**config))
+    encoder.load_state_dict(load(files["model.safetensors"]))
     encoder = encoder.to(device=device, dtype=getattr(torch, manifest["options"]["dtype"])).eval()
     if manifest["options"].get("compile"):
         encoder = torch.compile(encoder, dynamic=True)

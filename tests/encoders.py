@@ -53,20 +53,30 @@ def make_wordpiece(tokenizer_class: str, texts: List[str]) -> PreTrainedTokenize
 
 
 def make_byte_level_bpe(texts: List[str]) -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = train_byte_level_bpe(texts, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer.post_processor = processors.RobertaProcessing(
         sep=("</s>", tokenizer.token_to_id("</s>")), cls=("<s>", tokenizer.token_to_id("<s>"))
     )
     return transformers.RobertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS)
+
+
+def make_deberta_bpe(texts: List[str]) -> PreTrainedTokenizerFast:
+    tokenizer = train_byte_level_bpe(texts, ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
+    add_special_tokens(tokenizer, "[CLS]", "[SEP]")
+    return transformers.DebertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS)
+
+
+def train_byte_level_bpe(texts: List[str], special: List[str]) -> Tokenizer:
+    """Train what GPT-2 has: pieces of UTF-8, the space before a word in its first one."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def make_unigram(texts: List[str]) -> PreTrainedTokenizerFast:
@@ -121,7 +131,18 @@ FAMILIES: Dict[str, Family] = {
     "xlm-roberta": Family(
         make_unigram, configure("XLMRobertaConfig", max_position_embeddings=POSITIONS + 2, type_vocab_size=1)
     ),
-    # As in DeBERTa-v3: position is only in attention.
+    # Position is only in attention.
+    "deberta": Family(
+        make_deberta_bpe,
+        configure(
+            "DebertaConfig",
+            relative_attention=True,
+            pos_att_type=["c2p", "p2c"],
+            position_biased_input=False,
+            type_vocab_size=0,
+        ),
+    ),
+    # As in DeBERTa-v3.
     "deberta-v2": Family(
         make_deberta_unigram,
         configure(
@@ -175,6 +196,6 @@ def initialize(config: Dict) -> Language:
     fix_random_seed(0)
     nlp = load_model_from_config(config, auto_fill=True)
     words = ["Ada", "Byron", "left", "Bergen", "."]
-    gold = Doc(nlp.vocab, words=words, ents=["B-PER", "I-PER", "O", "B-LOC", "O"])
+    gold = Doc(nlp.vocab, words=words, tags=list("NNVN."), ents=["B-PER", "I-PER", "O", "B-LOC", "O"])
     nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=words), gold)], sgd=Adam())
     return nlp

@@ -215,7 +215,7 @@ def test_models_can_be_copied(compiled_path, texts, expected, duplicate):
     component.model = duplicate(model)
     assert component.encoder is not model.shims[0]
     assert_same(list(nlp.pipe(texts)), expected)
-    assert component.encoder.get_engine("cpu", None) is not model.shims[0].get_engine("cpu", None)
+    assert component.encoder.get_engine("cpu", 1, 1) is not model.shims[0].get_engine("cpu", 1, 1)
 
 
 def test_component_can_be_pickled(compiled_path, texts, expected):

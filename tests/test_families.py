@@ -1,23 +1,27 @@
 """Encoders of many families and their tokenizers can be compiled; what can't be is refused with the reason."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
 import numpy
 import pytest
 import spacy
 import torch
+import transformers
 from numpy.testing import assert_allclose
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy_transformers.architectures import transformer_listener_tok2vec_v1
 from spacy_transformers.layers import TransformerListener, trfs2arrays
 from thinc.api import Model, chain, concatenate, reduce_max, reduce_mean
+from transformers import PreTrainedModel
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from scripts.compilation.artefact import finish_artefact
 from scripts.compilation.candidates import Workbench, get_candidates
 from scripts.compilation.export import example_inputs, export_onnx
-from scripts.compilation.reference import load_reference
+from scripts.compilation.reference import Reference, load_reference
 from scripts.compilation.swap import assemble, save_skeleton
 from scripts.console import UserError
 
@@ -169,12 +173,42 @@ def test_export_has_free_axes(get_family, name, tmp_path):
         assert_allclose(found[is_text], expected[is_text], atol=1e-3, rtol=0)
 
 
+def make_reference(encoder: PreTrainedModel) -> Reference:
+    """RETURNS (Reference): One with an encoder and a tokenizer that knows no limit, and nothing else."""
+    tokenizer = SimpleNamespace(model_max_length=VERY_LARGE_INTEGER)
+    transformer = SimpleNamespace(model=SimpleNamespace(transformer=encoder, tokenizer=tokenizer))
+    return Reference(Path(), None, transformer, {}, {})
+
+
+POSITIONS_FROM_ZERO = ["BertConfig", "ElectraConfig"]
+POSITIONS_AFTER_PADDING = ["CamembertConfig", "Data2VecTextConfig", "MPNetConfig", "RobertaConfig"]
+POSITIONS_AFTER_PADDING += ["RobertaPreLayerNormConfig", "XLMRobertaConfig", "XLMRobertaXLConfig", "XmodConfig"]
+
+
+@pytest.mark.parametrize(
+    "config_class, padding_id",
+    [(config_class, 0) for config_class in POSITIONS_FROM_ZERO]
+    + [(config_class, 1) for config_class in POSITIONS_AFTER_PADDING]
+    + [("BertConfig", 3), ("RobertaConfig", 3)],
+)
+def test_max_length_is_what_the_positions_allow(config_class, padding_id):
+    sizes = {**encoders.SIZES, "max_position_embeddings": 20, "vocab_size": 50, "pad_token_id": padding_id}
+    settings = {"default_language": "en_XX"} if config_class == "XmodConfig" else {}
+    encoder = transformers.AutoModel.from_config(getattr(transformers, config_class)(**sizes, **settings)).eval()
+    max_length = make_reference(encoder).max_length
+    with torch.inference_mode():
+        encoder(torch.full((1, max_length), 7))
+        with pytest.raises((IndexError, RuntimeError)):
+            encoder(torch.full((1, max_length + 1), 7))
+
+
 def test_export_does_not_change_the_encoder(get_family, tmp_path):
     encoder = get_family("bert").workbench.reference.encoder
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     attention = encoder.config._attn_implementation
     export_onnx(encoder, tmp_path / "encoder.onnx")
     assert encoder.config._attn_implementation == attention
+    assert encoder.state_dict().keys() == before.keys()
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
 
 
@@ -193,9 +227,7 @@ def build_own_listener() -> Model:
 
 @spacy.registry.architectures("tests.TwoListeners.v1")
 def build_two_listeners() -> Model:
-    return concatenate(
-        transformer_listener_tok2vec_v1(reduce_max(), "*", 1.0), transformer_listener_tok2vec_v1(reduce_mean(), "*", 1.0)
-    )
+    return concatenate(*(transformer_listener_tok2vec_v1(pooling) for pooling in (reduce_max(), reduce_mean())))
 
 
 def add_tagger(config: Dict[str, Any], listener: Dict[str, Any]) -> None:
@@ -249,7 +281,7 @@ REFUSED: List[Tuple[Callable[[Dict], None], List[str]]] = [
     (use_own_span_getter, ["tests.FirstTokens.v1", "strided_spans.v1"]),
     (use_two_poolings, ["ner (reduce_mean)", "tagger (reduce_max)", "reduce_mean.v1"]),
     (use_another_pooling, ["ner (reduce_last)", "reduce_mean.v1"]),
-    (use_two_poolings_in_one_component, ["reduce_max", "reduce_mean.v1"]),
+    (use_two_poolings_in_one_component, ["ner (reduce_max and reduce_mean)", "reduce_mean.v1"]),
     (use_own_listener, ["'ner'", "architecture of its own", "TransformerListener.v1"]),
     (use_no_transformer, ["no transformer", "(ner)"]),
     (use_two_transformers, ["2 transformers (transformer, second)"]),

@@ -14,6 +14,8 @@ import spacy
 import srsly
 from weasel.util import load_project_config
 
+from scripts import compiled_transformer  # noqa: F401
+
 from .helpers import ROOT, read_docs, read_sentences
 
 FILES = ("project.yml", "requirements.txt", "README.md", "configs", "scripts")
@@ -99,7 +101,7 @@ def test_workflow(project, sample_path, tiny_encoder):
     assert config.count("    - setup\n") == 1
     (project / "project.yml").write_text(config.replace("    - setup\n", ""), encoding="utf8")
 
-    printed = run_project(project, "run", "all", *options)
+    printed = run_project(project, "run", "all", ".", *options)
     assert "Skipping" not in printed
     commands = {
         command["name"]: command
@@ -111,11 +113,11 @@ def test_workflow(project, sample_path, tiny_encoder):
     doc = next(nlp.pipe(doc.text for doc in read_docs(project / "corpus" / "test.spacy")))
     assert doc.tensor.shape == (len(doc), 64)
 
-    printed = run_project(project, "run", "all", *options)
+    printed = run_project(project, "run", "all", ".", *options)
     assert [step for step in STEPS if f"Skipping '{step}': nothing changed" not in printed] == []
 
     for name in ("reference.json", "compiled.json"):
         (project / "metrics" / name).unlink()
-    printed = run_project(project, "run", "evaluate", *options)
+    printed = run_project(project, "run", "evaluate", ".", *options)
     assert "Entity F1" in printed
     assert (project / "metrics" / "compiled.json").is_file()

@@ -40,7 +40,7 @@ def finish_artefact(
     """
     tokenizer = reference.tokenizer.backend_tokenizer
     (folder / runtime.TOKENIZER).write_text(tokenizer.to_str(), encoding="utf8")
-    special = runtime.read_tokenizer(folder / runtime.TOKENIZER).encode("a").special_tokens_mask
+    special = runtime.read_tokenizer((folder / runtime.TOKENIZER).read_bytes()).encode("a").special_tokens_mask
     config = reference.encoder.config
     manifest = {
         "engine": engine,
@@ -59,7 +59,7 @@ def finish_artefact(
             "parameters": reference.encoder.num_parameters(),
         },
         "machine": describe_machine(),
-        "files": {path.name: runtime.get_digest(path) for path in sorted(folder.iterdir())},
+        "files": {path.name: runtime.get_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
     }
     return write_manifest(folder, manifest)
 

@@ -12,6 +12,7 @@ from numpy import ndarray
 from spacy.tokens import Doc
 
 from ..compiled_transformer import get_strided_windows
+from ..console import replace_when_done
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact import finish_artefact
 from .export import export_onnx
@@ -45,7 +46,8 @@ class Workbench(NamedTuple):
         """The encoder as float32 ONNX, exported when first asked for."""
         path = self.folder / "exported.onnx"
         if not path.is_file():
-            export_onnx(self.reference.encoder, path)
+            with replace_when_done(path) as unfinished:
+                export_onnx(self.reference.encoder, unfinished)
         return path
 
     @property
@@ -90,8 +92,8 @@ class Candidate(NamedTuple):
         """RETURNS (Optional[str]): Why it can't be tried on this machine, with what to do; None if it can."""
         missing = [package for package in (self.engine, *self.needs) if importlib.util.find_spec(package) is None]
         if missing:
-            hint = INSTALL_HINTS.get(missing[0], f"Run `pip install {missing[0]}`.")
-            return f"{' and '.join(missing)} is not installed. {hint}"
+            hint = INSTALL_HINTS.get(missing[0], f"Run `pip install {' '.join(missing)}`.")
+            return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed. {hint}"
         if self.device == "cuda":
             return why_no_gpu(self.engine)
         features = get_cpu_features()

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from pathlib import Path
+from typing import Iterator
 
 import onnx
 import torch
@@ -55,7 +57,7 @@ def export_onnx(encoder: PreTrainedModel, path: Path) -> None:
     """
     module = copy_encoder(encoder, "eager")
     axes = {0: "windows", 1: "wordpieces"}
-    with quiet():
+    with quiet(), plain_branches(module):
         torch.onnx.export(
             module,
             example_inputs(),
@@ -68,6 +70,31 @@ def export_onnx(encoder: PreTrainedModel, path: Path) -> None:
             dynamo=False,
         )
     onnx.checker.check_model(str(path))
+
+
+@contextlib.contextmanager
+def plain_branches(module: torch.nn.Module) -> Iterator[None]:
+    """Let an exporter see only the branch that is taken, where an encoder calls TorchScript functions that branch.
+
+    DeBERTa asks whether there are as many queries as keys. In an encoder there always are, but as a branch of the
+    exported graph it is more than OpenVINO can compile.
+
+    module (torch.nn.Module): What is exported. The functions beside its layers' classes are replaced meanwhile.
+    """
+    namespaces = [vars(sys.modules[name]) for name in {type(layer).__module__ for layer in module.modules()}]
+    branching = [
+        (namespace, name, function)
+        for namespace in namespaces
+        for name, function in namespace.items()
+        if isinstance(function, torch.jit.ScriptFunction) and "prim::If" in str(function.graph)
+    ]
+    try:
+        for namespace, name, function in branching:
+            namespace[name] = function._torchdynamo_inline  # The Python function that it was made from.
+        yield
+    finally:
+        for namespace, name, function in branching:
+            namespace[name] = function
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The trained pipeline: load it, and find out whether its transformer can be compiled."""
 
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Set
 
 import spacy
 import torch
@@ -18,8 +18,6 @@ SPAN_GETTERS = {
     "spacy-transformers.doc_spans.v1": "doc",
     "spacy-transformers.sent_spans.v1": "sent",
 }
-# Encoders that count positions from the padding id on, so that some of them can't be used.
-POSITIONS_AFTER_PADDING = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet"}
 
 
 class Reference(NamedTuple):
@@ -49,8 +47,10 @@ class Reference(NamedTuple):
         """Most wordpieces of a window, special tokens included."""
         config = self.encoder.config
         positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
-        if config.model_type in POSITIONS_AFTER_PADDING:
-            positions -= config.pad_token_id + 1
+        for name, layer in self.encoder.named_modules():
+            # Encoders of RoBERTa's kind count positions from the padding id on, so that some of them can't be used.
+            if name.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None:
+                positions -= layer.padding_idx + 1
         return min(positions, self.tokenizer.model_max_length)
 
 
@@ -98,7 +98,7 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
     RAISES (UserError): If there is none, or one with another pooling than the mean.
     """
     layers: Dict[str, List[Model]] = {}
-    poolings: Dict[str, str] = {}
+    poolings: Dict[str, Set[str]] = {}
     for name, pipe in nlp.pipeline:
         if not isinstance(getattr(pipe, "model", None), Model):
             continue
@@ -115,15 +115,14 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
             )
         for node in inside:
             layers.setdefault(name, []).append(node)
-            poolings[name] = node.layers[1].layers[0].name
+            poolings.setdefault(name, set()).add(node.layers[1].layers[0].name)
     if not layers:
         raise UserError(
             f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing. "
             "Expected a `spacy-transformers.TransformerListener.v1` in ner, tagger, parser or another component."
         )
-    others = {name: pooling for name, pooling in poolings.items() if pooling != "reduce_mean"}
-    if others:
-        listed = ", ".join(f"{name} ({pooling})" for name, pooling in poolings.items())
+    if any(names != {"reduce_mean"} for names in poolings.values()):
+        listed = ", ".join(f"{name} ({' and '.join(sorted(names))})" for name, names in poolings.items())
         raise UserError(
             f"The listeners in {path} pool wordpieces in ways that can't be compiled: {listed}. "
             "Train all of them with `pooling = {\"@layers\": \"reduce_mean.v1\"}`."

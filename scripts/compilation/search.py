@@ -154,7 +154,7 @@ def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int) -> Row:
     """RETURNS (Row): What makes two searches the same, so that rows of one hold for the other."""
     return {
         "reference": get_folder_digest(reference),
-        "corpora": [get_digest(corpus) for corpus in corpora],
+        "corpora": [get_digest(corpus.read_bytes()) for corpus in corpora],
         "gate": gate._asdict(),
         "gpu": gpu,
         "machine": describe_machine(),
@@ -163,7 +163,8 @@ def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int) -> Row:
 
 def get_folder_digest(folder: Path) -> str:
     """RETURNS (str): Digest of the names and contents of all files in a folder."""
-    files = {str(path.relative_to(folder)): get_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {str(path.relative_to(folder)): get_digest(path.read_bytes()) for path in paths}
     return get_digest(srsly.json_dumps(files).encode("utf8"))
 
 
@@ -175,12 +176,12 @@ def load_rows(folder: Path, key: Row) -> Dict[str, Row]:
     RETURNS (Dict[str, Row]): Rows by name.
     """
     key_path = folder / "search.json"
-    if key_path.is_file() and srsly.read_json(key_path) == key:
+    if key_path.is_file() and key_path.read_text(encoding="utf8") == srsly.json_dumps(key):
         rows = [srsly.read_json(path) for path in folder.glob("*.row.json")]
         return {row["name"]: row for row in rows}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    srsly.write_json(key_path, key)
+    key_path.write_text(srsly.json_dumps(key), encoding="utf8")
     return {}
 
 
