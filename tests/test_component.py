@@ -33,7 +33,7 @@ from scripts.compilation.swap import assemble, save_skeleton
 from . import helpers
 
 ENGINES = ("onnxruntime", "openvino")
-TIMEOUT = 300  # A hang has to fail; the limit is far from what a slow machine takes.
+TIMEOUT = 120  # A hang has to fail; the limit is far from what a slow machine takes.
 
 
 @pytest.fixture(scope="module")
