@@ -193,12 +193,18 @@ def test_saving_over_its_own_folder(paths, texts, tmp_path, engine, used):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_folder_may_go_once_the_pipeline_was_used(paths, texts, tmp_path, engine):
+@pytest.mark.parametrize("used", [False, True])
+def test_folder_may_go_once_the_pipeline_is_loaded(paths, texts, tmp_path, engine, used):
+    """A server may replace it with another one while the first still runs."""
     folder = shutil.copytree(paths[engine], tmp_path / "compiled")
     nlp = spacy.load(folder)
-    nlp(texts[0])
+    if used:
+        nlp(texts[0])
     shutil.rmtree(folder)
-    assert_same(list(nlp.pipe(texts)), list(spacy.load(paths[engine]).pipe(texts)))
+    docs = list(spacy.load(paths[engine]).pipe(texts))
+    assert_same(list(nlp.pipe(texts)), docs)
+    nlp.to_disk(folder)
+    assert_same(list(spacy.load(folder).pipe(texts)), docs)
 
 
 @pytest.mark.parametrize(
@@ -243,25 +249,31 @@ N_PROCESS = """
 import json, multiprocessing, sys
 
 if __name__ == "__main__":
-    path, texts, start_method = json.loads(sys.argv[1])
+    path, texts, start_method, calls = json.loads(sys.argv[1])
     multiprocessing.set_start_method(start_method)
     import spacy
     from scripts import compiled_transformer
 
     nlp = spacy.load(path)
     runs = []
-    # The second time in processes that start after the parent's engine and tokenizer ran.
-    for n_process in (2, 1, 2):
+    for n_process in calls:
         docs = list(nlp.pipe(texts, n_process=n_process, batch_size=4))
         runs.append([[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in docs])
     print(json.dumps(runs))
 """
 
 
-@pytest.mark.parametrize("engine, start_method", [("onnxruntime", "fork"), ("openvino", "fork"), ("onnxruntime", "spawn")])
-def test_two_processes(paths, texts, expected, tmp_path, engine, start_method):
-    """Before and after the pipeline was used in the parent, whose threads a fork doesn't copy."""
-    runs = run_script(tmp_path / "script.py", N_PROCESS, [str(paths[engine]), texts, start_method])
+@pytest.mark.parametrize(
+    "engine, start_method, calls",
+    [("onnxruntime", "fork", [2, 1, 2]), ("openvino", "fork", [2, 1, 2]), ("onnxruntime", "spawn", [1, 2])],
+)
+def test_two_processes(paths, texts, expected, tmp_path, engine, start_method, calls):
+    """Before and after the pipeline was used in the parent, whose threads a fork doesn't copy.
+
+    calls (List[int]): Number of processes of one call after the other.
+    """
+    runs = run_script(tmp_path / "script.py", N_PROCESS, [str(paths[engine]), texts, start_method, calls])
+    assert len(runs) == len(calls)
     for entities in runs:
         assert [[tuple(entity) for entity in doc] for doc in entities] == [
             helpers.get_entities(doc) for doc in expected
@@ -292,6 +304,59 @@ def test_four_threads_share_one_pipeline(paths, texts, expected, engine):
         for doc, expected_doc in zip(docs, expected):
             assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
             assert_allclose(doc.tensor, expected_doc.tensor, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_micro_batches_at_once(paths, texts, expected, engine, threads):
+    """Many more of them than threads: each goes to the Docs that it came from."""
+    settings = {"threads": threads, "batch_wordpieces": 50, "window": 30, "stride": 20}
+    nlp = spacy.load(paths[engine], config={"components": {"transformer": settings}})
+    one_by_one = [nlp(text) for text in texts]
+    for doc, other in zip(nlp.pipe(texts), one_by_one):
+        assert helpers.get_entities(doc) == helpers.get_entities(other)
+        assert_allclose(doc.tensor, other.tensor, atol=1e-4)
+
+
+# Batches in a stream
+
+
+def test_failed_batch_goes_to_the_error_handler(compiled_path, texts):
+    """The others come out, in order."""
+    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"})
+    failed = []
+    nlp.get_pipe("transformer").set_error_handler(lambda *arguments: failed.append(arguments))
+    whole = [Doc(nlp.vocab, words=text.split(), sent_starts=[True] + [False] * (len(text.split()) - 1)) for text in texts]
+    without_sentences = Doc(nlp.vocab, words=["no", "sentences"])
+    docs = list(nlp.pipe([*whole[:4], without_sentences, *whole[4:]], batch_size=2))
+    ((name, _, batch, error),) = failed
+    assert name == "transformer"
+    assert without_sentences in batch and len(batch) == 2
+    assert "E030" in str(error)
+    assert docs == [doc for doc in whole if doc not in batch]
+    assert all(doc.tensor.any() for doc in docs)
+
+
+def test_errors_of_a_batch_and_of_the_stream_are_raised(compiled_path, texts):
+    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"})
+    with pytest.raises(ValueError, match="E030"):
+        list(nlp.pipe(texts, batch_size=2))
+
+    def broken_stream():
+        yield from texts[:5]
+        raise OSError("the source is gone")
+
+    with pytest.raises(OSError, match="the source is gone"):
+        list(spacy.load(compiled_path).pipe(broken_stream(), batch_size=2))
+
+
+def test_stream_may_be_left_early(compiled_path, texts, expected):
+    nlp = spacy.load(compiled_path)
+    docs = nlp.pipe(texts, batch_size=2)
+    assert_same([next(docs)], expected[:1])
+    docs.close()
+    for doc, other in zip(nlp.pipe(texts, batch_size=3), expected):
+        assert helpers.get_entities(doc) == helpers.get_entities(other)
 
 
 # Settings

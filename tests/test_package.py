@@ -16,7 +16,10 @@ import spacy
 import srsly
 from packaging.requirements import Requirement
 
-from .helpers import ROOT, get_entities, read_docs
+from scripts import package
+from scripts.package import package_cli
+
+from .helpers import ROOT, assert_refused, get_entities, read_docs, run_command
 
 NAME, VERSION = "en_made_up_trf", "1.2.3"
 # Runs where the pipeline is used: reads texts, prints entities. For it, the packages in its first argument are not
@@ -150,6 +153,22 @@ def test_installed_wheel_finds_the_same_entities_without_the_build_tools(wheel, 
     assert answer["file"].startswith(str(target))
     assert answer["blocked"] == []
     assert answer["entities"] == expected
+
+
+def test_missing_pipeline(tmp_path):
+    result = run_command(package_cli, tmp_path / "nowhere", tmp_path / "packages", "tiny", "1.0.0")
+    assert_refused(result, tmp_path / "nowhere", "project run optimize")
+    assert not (tmp_path / "packages").exists()
+
+
+def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path, monkeypatch):
+    before = tmp_path / "packages" / "en_tiny-1.0.0" / "dist"
+    before.mkdir(parents=True)
+    (before / "old.whl").write_text("old")
+    monkeypatch.setattr(package, "spacy_package", lambda pipeline, folder, **_: (folder / "en_tiny-1.0.0").mkdir())
+    result = run_command(package_cli, compiled_path, tmp_path / "packages", "tiny", "1.0.0")
+    assert_refused(result, "No wheel was built", compiled_path)
+    assert [path.read_text() for path in before.iterdir()] == ["old"]
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ def project(tmp_path):
     """A copy of the project, without what its commands make."""
     folder = tmp_path / "project"
     (folder / "assets").mkdir(parents=True)
+    shutil.copy(ROOT / "assets" / "wikiner-sample.bz2", folder / "assets")
     for name in FILES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -69,6 +70,13 @@ def test_what_a_command_reads_is_there_before(project):
         for module in modules:
             assert f"{module.replace('.', '/')}.py" in command["deps"]
         made.update(command["outputs"])
+
+
+def test_no_command_depends_on_a_folder_of_code(project):
+    """Python writes compiled files there, which look like a change."""
+    for command in load_project_config(project)["commands"]:
+        folders = [project / path for path in command.get("deps", []) if (project / path).is_dir()]
+        assert [path for folder in folders for path in folder.rglob("*.py")] == []
 
 
 def test_vars_are_used_and_defined(project):
