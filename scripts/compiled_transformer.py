@@ -723,8 +723,8 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int) -> 
     return run_openvino(model)
 
 
-def run_openvino(model: "openvino.CompiledModel") -> Engine:
-    """RETURNS (Engine): Runs a compiled model, from any Python thread."""
+def run_openvino(model: Any) -> Engine:
+    """RETURNS (Engine): Runs an `openvino.CompiledModel`, from any Python thread."""
     # A request holds the buffers of one call at a time.
     idle: Deque = deque()
 

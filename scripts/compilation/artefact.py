@@ -20,11 +20,6 @@ class Artefact(NamedTuple):
     folder: Path
     manifest: Dict[str, Any]
 
-    @property
-    def size_mb(self) -> float:
-        """Size of all files in 10^6 bytes."""
-        return sum(path.stat().st_size for path in self.folder.iterdir()) / 1e6
-
 
 def finish_artefact(
     reference: Reference, folder: Path, engine: str, precision: str, options: Optional[Dict[str, Any]] = None
