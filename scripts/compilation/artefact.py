@@ -1,6 +1,5 @@
 """The folder of a compiled encoder: the engine's files, the tokenizer, and a manifest that says what they are."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
