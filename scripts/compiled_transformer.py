@@ -10,21 +10,24 @@ where spaCy's own `Tok2VecListener` layers find it.
 """
 
 import hashlib
+import http.client
 import json
 import math
 import os
 import threading
+import time
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from urllib.parse import urlsplit
 
 import numpy
 import srsly
 from spacy import util
-from spacy.attrs import IDX, LENGTH
+from spacy.attrs import IDX, LENGTH, SENT_START
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2Vec
 from spacy.tokens import Doc
@@ -57,6 +60,7 @@ DEFAULT_CONFIG = {
     "batch_wordpieces": 2048,
     "threads": None,
     "device": "cpu",
+    "remote": None,
 }
 
 
@@ -74,6 +78,7 @@ def make_compiled_transformer(
     batch_wordpieces: int,
     threads: Optional[int],
     device: str,
+    remote: Optional[str],
 ) -> "CompiledTransformer":
     """Construct a compiled transformer; the encoder itself comes from disk or bytes.
 
@@ -85,6 +90,8 @@ def make_compiled_transformer(
         the length of the Docs.
     threads (Optional[int]): Threads of the engine. None takes all cores this process may use.
     device (str): "cpu" or "cuda".
+    remote (Optional[str]): URL of a service that encodes in this one's stead (`scripts.serve --encoder-only`), such as
+        "http://127.0.0.1:8000". Then no engine runs here, and only the manifest is read.
     """
     settings = {
         "spans": spans,
@@ -93,6 +100,7 @@ def make_compiled_transformer(
         "batch_wordpieces": batch_wordpieces,
         "threads": threads,
         "device": device,
+        "remote": remote,
     }
     check_settings(settings)
     model.attrs.update(settings)
@@ -113,6 +121,11 @@ def check_settings(settings: Dict[str, Any]) -> None:
             raise ValueError(
                 f"Setting {name!r} of the compiled transformer is {value!r}. Set a whole number from 1 up."
             )
+    if settings["remote"] is not None and not is_url(settings["remote"]):
+        raise ValueError(
+            f"Setting 'remote' of the compiled transformer is {settings['remote']!r}. "
+            "Set the URL of an encoder service, such as http://127.0.0.1:8000, or None."
+        )
     if settings["stride"] > settings["window"]:
         raise ValueError(
             f"Setting 'stride' ({settings['stride']}) of the compiled transformer is larger than "
@@ -191,7 +204,7 @@ class CompiledTransformer(Tok2Vec):
         path (str / Path): The component's folder.
         RETURNS (CompiledTransformer): The component.
         """
-        self.encoder.from_disk(util.ensure_path(path))
+        self.encoder.from_disk(util.ensure_path(path), manifest_only=self.model.attrs["remote"] is not None)
         self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
         return self
 
@@ -202,7 +215,7 @@ class CompiledTransformer(Tok2Vec):
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = tuple()) -> "CompiledTransformer":
         """RETURNS (CompiledTransformer): The component, with the encoder from `to_bytes`."""
-        self.encoder.from_bytes(bytes_data)
+        self.encoder.from_bytes(bytes_data, manifest_only=self.model.attrs["remote"] is not None)
         self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
         return self
 
@@ -231,6 +244,9 @@ def forward(
         raise ValueError(NO_TRAINING)
     encoder: CompiledEncoder = model.shims[0]
     encoder.check_loaded()
+    if model.attrs["remote"] is not None:
+        vectors = encoder.get_remote(model.attrs).encode(docs, model.attrs["batch_wordpieces"])
+        return [model.ops.asarray2f(array) for array in vectors], no_backprop
     tokens = get_tokens(docs)
     windows = get_windows(docs, model.attrs["spans"], model.attrs["window"], model.attrs["stride"])
     # Padding and special tokens are added to one more row than there are tokens.
@@ -463,23 +479,28 @@ class CompiledEncoder(Shim):
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self._engines: Dict[Tuple, Engine] = {}  # by process, device, threads and streams
+        self._engines: Dict[Tuple, Any] = {}  # Engine by process, device, threads and streams; RemoteEncoder by process, URL
 
-    def from_disk(self, folder: Path) -> "CompiledEncoder":
+    def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
         """Use the files in a folder.
 
+        manifest_only (bool): Leave the encoder and tokenizer where they are, or missing: a service has them.
         RAISES (ValueError): If a file is missing or is not the one that `engine.json` describes.
         """
         if not (folder / MANIFEST).is_file():
             raise ValueError(f"There is no {MANIFEST} in {folder}: not a compiled transformer. Run optimize again.")
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        if manifest_only:
+            return self._use_remote(manifest)
         files = {name: read_file(folder, name) for name in manifest["files"]}
         return self._use(manifest, files, str(folder))
 
-    def from_bytes(self, data: bytes) -> "CompiledEncoder":
+    def from_bytes(self, data: bytes, manifest_only: bool = False) -> "CompiledEncoder":
         """Use the files from `CompiledTransformer.to_bytes`."""
         files = srsly.msgpack_loads(data)
         manifest = json.loads(files.pop(MANIFEST))
+        if manifest_only:
+            return self._use_remote(manifest)
         return self._use(manifest, files, "the bytes")
 
     def _use(self, manifest: Dict[str, Any], files: Dict[str, bytes], where: str) -> "CompiledEncoder":
@@ -494,6 +515,12 @@ class CompiledEncoder(Shim):
         self.manifest = manifest
         self._files = files
         self.tokenizer = read_tokenizer(files[TOKENIZER])
+        self._engines = {}
+        return self
+
+    def _use_remote(self, manifest: Dict[str, Any]) -> "CompiledEncoder":
+        self.manifest = manifest
+        self._files = {}
         self._engines = {}
         return self
 
@@ -569,6 +596,18 @@ class CompiledEncoder(Shim):
                 if key not in self._engines:
                     manifest, files = choose_artefact(self.manifest, self._files)
                     self._engines[key] = start_engine(manifest, files, device, threads, streams)
+        return self._engines[key]
+
+    def get_remote(self, settings: Dict[str, Any]) -> "RemoteEncoder":
+        """Open connections to a service, once in each process: two processes must not share any.
+
+        settings (Dict[str, Any]): The component's.
+        """
+        key = (os.getpid(), settings["remote"])
+        with self._lock:
+            if key not in self._engines:
+                encoder_id = get_encoder_id(self.manifest, settings)
+                self._engines[key] = RemoteEncoder(settings["remote"], encoder_id, self.manifest["width"])
         return self._engines[key]
 
     def check_loaded(self) -> None:
@@ -767,3 +806,146 @@ def start_torch(manifest, files, device: str, threads: int, streams: int) -> Eng
 
 
 ENGINES = {"onnxruntime": start_onnxruntime, "openvino": start_openvino, "torch": start_torch}
+
+
+# Remote encoder
+
+REMOTE_TIMEOUT = 60  # Seconds without a byte from the service.
+RETRY_WAITS = (0, 0, 0.2, 0.5, 1, 2, 4)  # Seconds before each try; the second replaces a connection that was idle.
+MAX_RETRY_WAIT = 10  # Seconds, whatever the service asks for.
+REMOTE_DOCS = 128  # Docs of a request, at most.
+OCTETS = "application/octet-stream"
+
+
+def is_url(value: Any) -> bool:
+    """RETURNS (bool): Whether it is the URL of a server."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
+def get_encoder_id(manifest: Dict[str, Any], settings: Dict[str, Any]) -> str:
+    """RETURNS (str): The same only for encoders that give the same token vectors: the same files, the same windows."""
+    parts = [sorted(manifest["files"].items()), settings["spans"], settings["window"], settings["stride"]]
+    return get_digest(json.dumps(parts).encode("utf8"))
+
+
+class RemoteEncoder:
+    """Ask a service for token vectors: `python -m scripts.serve PIPELINE --encoder-only`.
+
+    A request is msgpack with the "encoder" that is expected and "docs": each has its "text", its "tokens" (a row of
+    offset and length in characters each, int32, little-endian) and "sents" (whether each token starts a sentence, int8)
+    where the windows are sentences. The answer is the vectors of all tokens, float32, little-endian.
+
+    url (str): Where the service is.
+    encoder_id (str): What `get_encoder_id` says of the encoder that this pipeline was made with.
+    width (int): Of the vectors.
+    """
+
+    def __init__(self, url: str, encoder_id: str, width: int) -> None:
+        self.url = url.rstrip("/")
+        self.encoder_id = encoder_id
+        self.width = width
+        self._parts = urlsplit(f"{self.url}/vectors")
+        self._idle: Deque[http.client.HTTPConnection] = deque()  # A connection holds one request at a time.
+
+    def encode(self, docs: List[Doc], budget: int) -> List[Floats2d]:
+        """Get the vectors of Docs, in requests of bounded size.
+
+        budget (int): Tokens of a request; one Doc always fits.
+        RETURNS (List[Floats2d]): One `(n_tokens, width)` array a Doc.
+        RAISES (ConnectionError): If the service is away, or too busy for too long.
+        RAISES (ValueError): If it refuses: another encoder, a Doc that is too long.
+        """
+        vectors: List[Floats2d] = []
+        for batch in util.minibatch(docs, size=REMOTE_DOCS):
+            for part in split_by_tokens(batch, budget):
+                vectors.extend(self._encode(part))
+        return vectors
+
+    def _encode(self, docs: List[Doc]) -> List[Floats2d]:
+        request = {"encoder": self.encoder_id, "docs": [pack_doc(doc) for doc in docs]}
+        answer = numpy.frombuffer(self._post(srsly.msgpack_dumps(request)), dtype="<f4").reshape(-1, self.width)
+        ends = numpy.cumsum([len(doc) for doc in docs])
+        if len(answer) != ends[-1]:
+            raise ValueError(
+                f"The encoder service at {self.url} sent {len(answer)} vectors for {ends[-1]} tokens. "
+                "Run the same version of the project here and there."
+            )
+        return [array.copy() for array in numpy.split(answer, ends[:-1])]
+
+    def _post(self, body: bytes) -> bytes:
+        problem = ""
+        for wait in RETRY_WAITS:
+            time.sleep(wait)
+            try:
+                status, answer, retry_after = self._try(body)
+            except TimeoutError as error:
+                raise ConnectionError(self._describe(f"did not answer within {REMOTE_TIMEOUT} seconds")) from error
+            except (OSError, http.client.HTTPException) as error:
+                problem = f"does not answer ({error or type(error).__name__})"
+                continue
+            if status == 200:
+                return answer
+            if status != 503:
+                raise ValueError(f"The encoder service at {self.url} refused: {read_error(answer, status)}")
+            problem = f"is too busy ({read_error(answer, status).rstrip('.')})"
+            time.sleep(min(retry_after, MAX_RETRY_WAIT))
+        raise ConnectionError(self._describe(problem))
+
+    def _try(self, body: bytes) -> Tuple[int, bytes, float]:
+        """RETURNS (Tuple[int, bytes, float]): Status, body, and the seconds that the service asks to wait."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            connection = kind(self._parts.hostname, self._parts.port, timeout=REMOTE_TIMEOUT)
+        try:
+            connection.request("POST", self._parts.path, body, {"Content-Type": OCTETS})
+            response = connection.getresponse()
+            answer = response.read()
+        except BaseException:
+            connection.close()
+            self._idle.clear()  # The service closed them too.
+            raise
+        self._idle.append(connection)
+        retry_after = response.headers.get("Retry-After", "")
+        return response.status, answer, float(retry_after) if retry_after.isdigit() else 0.0
+
+    def _describe(self, reason: str) -> str:
+        return (
+            f"The encoder service at {self.url} {reason}. Start it with `python -m scripts.serve PIPELINE "
+            "--encoder-only`, or load the pipeline without the setting 'remote'."
+        )
+
+
+def split_by_tokens(docs: List[Doc], budget: int) -> Iterator[List[Doc]]:
+    """YIELDS (List[Doc]): Docs of up to `budget` tokens together, or one that has more."""
+    part: List[Doc] = []
+    size = 0
+    for doc in docs:
+        if part and size + len(doc) > budget:
+            yield part
+            part, size = [], 0
+        part.append(doc)
+        size += len(doc)
+    if part:
+        yield part
+
+
+def pack_doc(doc: Doc) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): What a service has to know of a Doc."""
+    packed = {"text": doc.text, "tokens": doc.to_array([IDX, LENGTH]).astype("<i4").tobytes()}
+    if doc.has_annotation("SENT_START"):
+        packed["sents"] = (doc.to_array(SENT_START) == 1).astype("int8").tobytes()
+    return packed
+
+
+def read_error(answer: bytes, status: int) -> str:
+    """RETURNS (str): The service's own sentence, if there is one."""
+    try:
+        return json.loads(answer)["error"]
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP status {status}."

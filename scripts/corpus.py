@@ -1,66 +1,73 @@
-"""Convert a WikiNER file into the .spacy corpora that spaCy trains on.
+"""Convert annotated corpora of many formats into the .spacy corpora that spaCy trains on.
 
-The way of the data: assets/*.bz2 -> corpus/{train,dev,test}.spacy and metrics/corpus.json
+The way of the data: assets/* -> corpus/{train,dev,test}.spacy and metrics/corpus.json
 """
 
-import bz2
 import contextlib
-import gzip
 import hashlib
+import itertools
 import random
-import re
-import zlib
-from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 import srsly
 import tqdm
 import typer
 from spacy.tokens import Doc, DocBin
-from spacy.training import biluo_to_iob, iob_to_biluo
-from spacy.util import minibatch
+from spacy.util import get_lang_class, minibatch
 from spacy.vocab import Vocab
 from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
 from .console import UserError, exit_on_user_error, replace_when_done
+from .formats.detect import FORMATS, detect_format, read_sentences
+from .formats.labels import Labels, parse_labels
+from .formats.sentence import Sentence, Settings
+from .formats.wikiner import LABELS, read_wikiner  # noqa: F401 (the tests take them from here)
 
-LABELS = ("LOC", "MISC", "ORG", "PER")
 SPLITS = ("train", "dev", "test")
-OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
-
-
-class Sentence(NamedTuple):
-    """One line of WikiNER: parallel lists of equal length, `tags` in IOB2."""
-
-    words: List[str]
-    pos: List[str]
-    tags: List[str]
+AUTO = "auto"
+MISALIGNED = ("error", "skip")
 
 
 def corpus_cli(
     # fmt: off
-    source: Path = Arg(..., help="WikiNER file: one sentence a line, tokens as word|POS|tag; .bz2, .gz or plain text"),
+    source: Path = Arg(..., help="Annotated corpus; text formats as .bz2, .gz or plain text"),
     output_dir: Path = Arg(..., help="Folder for train.spacy, dev.spacy and test.spacy"),
-    n_sents: int = Opt(10, "--n-sents", "-n", min=1, help="Sentences in a Doc"),
+    format_name: str = Opt(AUTO, "--format", "-f", help=f"Format: {', '.join(FORMATS)}; auto looks at each file"),
+    dev: str = Opt("", "--dev", help="File for dev, instead of a share of the source"),
+    test: str = Opt("", "--test", help="File for test, instead of a share of the source"),
+    labels: str = Opt("", "--labels", "-l", help="Labels to rename or drop: geo=LOC,tim=; see the README"),
+    lang: str = Opt("en", "--lang", help="Language: its tokenizer splits texts that come without tokens"),
+    encoding: str = Opt("", "--encoding", help="Encoding of text files, if it is not that of the format"),
+    misaligned: str = Opt(MISALIGNED[0], "--misaligned", help="Spans that miss token borders: error, or skip them"),
+    n_sents: int = Opt(10, "--n-sents", "-n", min=1, help="Sentences in a Doc, at most"),
     dev_share: float = Opt(0.1, "--dev-share", min=0.0, max=0.9, help="Share of the Docs for dev"),
     test_share: float = Opt(0.1, "--test-share", min=0.0, max=0.9, help="Share of the Docs for test"),
     seed: int = Opt(0, "--seed", "-s", help="Seed of the split; the same seed and source give the same files"),
     metrics: Optional[Path] = Opt(None, "--metrics", "-m", help="JSON file for the counts by split and label"),
     # fmt: on
 ):
-    """Convert a WikiNER file to train, dev and test corpora for spaCy.
+    """Convert an annotated corpus to train, dev and test corpora for spaCy.
 
     Every line is checked; a bad one ends the command with its file and line number.
-    Sentences that occur more than once are kept once, so that none is in two splits.
+    Sentences that occur more than once are kept once, so that none is in two splits;
+    a test file is kept as it is, and what is in it is dropped from the others.
+    An option with an empty value is as good as one that is not given.
     """
     with exit_on_user_error():
         counts = convert(
             source,
             output_dir,
+            dev=Path(dev) if dev else None,
+            test=Path(test) if test else None,
+            format_name=format_name or AUTO,
+            labels=labels,
+            lang=lang or "en",
+            encoding=encoding,
+            misaligned=misaligned or MISALIGNED[0],
             n_sents=n_sents,
             shares={"dev": dev_share, "test": test_share},
             seed=seed,
@@ -74,6 +81,13 @@ def convert(
     source: Path,
     output_dir: Path,
     *,
+    dev: Optional[Path] = None,
+    test: Optional[Path] = None,
+    format_name: str = AUTO,
+    labels: str = "",
+    lang: str = "en",
+    encoding: str = "",
+    misaligned: str = MISALIGNED[0],
     n_sents: int = 10,
     shares: Dict[str, float],
     seed: int = 0,
@@ -82,28 +96,57 @@ def convert(
 ) -> Dict[str, Any]:
     """Write train.spacy, dev.spacy, test.spacy and the counts, all of them or none.
 
-    source (Path): WikiNER file.
+    source (Path): Annotated corpus.
     output_dir (Path): Folder for the corpora.
-    n_sents (int): Sentences in a Doc.
+    dev (Optional[Path]): File for dev, instead of a share of the source.
+    test (Optional[Path]): File for test, instead of a share of the source.
+    format_name (str): One of FORMATS, or "auto" to look at each file.
+    labels (str): Labels to rename or drop, see `parse_labels`.
+    lang (str): Code of the language.
+    encoding (str): Encoding of text files, empty for that of the format.
+    misaligned (str): "error" or "skip", for spans that don't hit token borders.
+    n_sents (int): Sentences in a Doc, at most; a Doc never spans two documents.
     shares (Dict[str, float]): Share of the Docs for "dev" and "test"; train gets the rest.
     seed (int): Seed of the split.
     metrics (Optional[Path]): JSON file for the counts.
     silent (bool): Show no progress bar.
-    RETURNS (Dict[str, Any]): What is written to metrics, see `count`.
-    RAISES (UserError): For a source that is missing, damaged or out of format, or too small to split.
+    RETURNS (Dict[str, Any]): What is written to metrics: the settings, the duplicates, and of each split `count`.
+    RAISES (UserError): For a file that is missing, damaged or out of format, or too small to split.
     """
-    sentences = read_wikiner(source)
-    duplicates = Counter()
-    unique = drop_duplicates(sentences, duplicates)
-    progress = tqdm.tqdm(unique, desc="Sentences", unit="", disable=silent, leave=False)
+    check_choice("--format", format_name, (AUTO, *FORMATS))
+    check_choice("--misaligned", misaligned, MISALIGNED)
+    check_language(lang)
+    settings = Settings(parse_labels(labels), lang, encoding, misaligned)
+    # Test comes first, as it is kept whole; then the others lose what was read before them.
+    paths = {split: path for split, path in (("test", test), ("dev", dev), ("train", source)) if path is not None}
+    seen: Set[bytes] = set()
     vocab = Vocab()
-    docs = [make_doc(vocab, group) for group in minibatch(progress, size=n_sents)]
-    splits = split_docs(docs, shares, seed, source)
+    found: Set[str] = set()
+    docs: Dict[str, List[Doc]] = {}
+    files: Dict[str, Dict[str, Any]] = {}
+    for split, path in paths.items():
+        name = detect_format(path) if format_name == AUTO else format_name
+        duplicates: Counter = Counter()
+        sentences = rename_labels(read_sentences(path, name, settings), settings.labels, found)
+        kept = drop_duplicates(sentences, seen, duplicates, keep=split == "test")
+        progress = tqdm.tqdm(kept, desc="Sentences", unit="", disable=silent, leave=False)
+        docs[split] = [make_doc(vocab, group) for group in group_sentences(progress, n_sents)]
+        files[split] = {"name": path.name, "format": name, "duplicates": duplicates["sentences"]}
+        if not docs[split]:
+            others = " and ".join(str(paths[other]) for other in docs if other != split)
+            raise UserError(f"{path}: all its sentences are in {others}, too. Name another file.")
+    own = {split: docs[split] for split in ("dev", "test") if split in docs}
+    splits = split_docs(docs["train"], {**shares, **dict.fromkeys(own, 0.0)}, seed, source, own)
     counts = {
         "source": source.name,
+        "files": files,
+        "lang": lang,
+        "labels": settings.labels.renamed,
+        "labels_not_found": sorted(set(settings.labels.renamed) - found),
         "seed": seed,
         "n_sents": n_sents,
-        "duplicates": duplicates["sentences"],
+        "duplicates": sum(file_["duplicates"] for file_ in files.values()),
+        "skipped": {reason: n for reason, n in settings.skipped.items() if n},
         "splits": {split: count(split_docs_) for split, split_docs_ in splits.items()},
     }
     # All files are written before the first one is renamed, so that they belong together.
@@ -117,108 +160,83 @@ def convert(
     return counts
 
 
-def read_wikiner(source: Path) -> Iterator[Sentence]:
-    """Stream the sentences of a WikiNER file, checking every line.
+def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
 
-    source (Path): The file: .bz2, .gz or plain UTF-8 text, a sentence a line, blank lines between them.
-    YIELDS (Sentence): The sentences, their tags converted from IOB1 to IOB2.
-    RAISES (UserError): With file and line number, for anything that is not in the format.
-    """
-    if not source.exists():
-        raise UserError(
-            f"There is no corpus at {source}. Download the assets with "
-            "`python -m spacy project assets`, or name another file with `--vars.source PATH`."
-        )
-    if source.is_dir():
-        raise UserError(f"{source} is a folder. Name one WikiNER file.")
-    opener = OPENERS.get(source.suffix, open)
-    line_number, n_sentences = 0, 0
+
+def check_language(lang: str) -> None:
+    """RAISES (UserError): If spaCy has no such language."""
     try:
-        with opener(source, "rb") as file_:
-            for line_number, line in enumerate(file_, start=1):
-                where = f"{source}, line {line_number}"
-                if line_number == 1:
-                    line = line.removeprefix(BOM_UTF8)
-                if line.strip():
-                    yield parse_line(decode(line, where), where)
-                    n_sentences += 1
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(
-            f"{source} is damaged or cut short after line {line_number} ({error}). "
-            "Delete it and download it again with `python -m spacy project assets`."
-        ) from error
-    if not n_sentences:
-        raise UserError(f"{source} holds no sentences: expected lines of word|POS|tag tokens.")
+        get_lang_class(lang)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"--lang: spaCy has no language {lang!r}. Expected a code such as en, de or xx.") from error
 
 
-def decode(line: bytes, where: str) -> str:
-    try:
-        return line.decode("utf8").strip(" \r\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{where}: byte {error.start + 1} is not UTF-8. Convert the file to UTF-8 first."
-        ) from error
+def rename_labels(sentences: Iterable[Sentence], labels: Labels, found: Set[str]) -> Iterator[Sentence]:
+    """Give entities their new labels, and drop those that have none.
 
-
-def parse_line(line: str, where: str) -> Sentence:
-    """Parse one sentence in WikiNER's format.
-
-    line (str): Tokens as `word|POS|tag`, separated by single spaces, tags in IOB1.
-    where (str): File and line number, for the error.
-    RETURNS (Sentence): The parsed sentence.
-    RAISES (UserError): For a token without three fields, or an unknown tag.
+    found (Set[str]): Gets the old labels.
     """
-    words, pos, tags = [], [], []
-    for token in line.split(" "):
-        fields = token.split("|")
-        if len(fields) != 3 or not all(fields):
-            raise UserError(f"{where}: expected word|POS|tag, got {token!r}.")
-        word, tag_of_speech, tag = fields
-        if tag != "O" and not (re.match("[IB]-", tag) and tag[2:] in LABELS):
-            raise UserError(
-                f"{where}: unknown tag {tag!r} in {token!r}. "
-                f"Expected O, or I- or B- and one of {', '.join(LABELS)}."
-            )
-        words.append(word)
-        pos.append(tag_of_speech)
-        tags.append(tag)
-    # Sentence by sentence: in IOB1 an entity at the end of one sentence and one
-    # at the start of the next would otherwise melt into one.
-    return Sentence(words, pos, biluo_to_iob(iob_to_biluo(tags)))
+    for sentence in sentences:
+        found.update(tag[2:] for tag in sentence.tags if tag and tag != "O")
+        yield sentence._replace(tags=labels.rename(sentence.tags))
 
 
-def drop_duplicates(sentences: Iterable[Sentence], duplicates: Counter) -> Iterator[Sentence]:
+def drop_duplicates(
+    sentences: Iterable[Sentence], seen: Set[bytes], duplicates: Counter, *, keep: bool = False
+) -> Iterator[Sentence]:
     """Keep the first of all sentences with the same words.
 
+    seen (Set[bytes]): Digests of the sentences before; gets those of these.
     duplicates (Counter): Gets the number of dropped "sentences".
+    keep (bool): Drop nothing.
     """
-    seen = set()
     for sentence in sentences:
         # A digest instead of the text: WikiNER in full has 140,000 sentences.
         digest = hashlib.blake2b(" ".join(sentence.words).encode("utf8"), digest_size=16).digest()
-        if digest in seen:
+        if digest in seen and not keep:
             duplicates["sentences"] += 1
         else:
             seen.add(digest)
             yield sentence
 
 
+def group_sentences(sentences: Iterable[Sentence], n_sents: int) -> Iterator[List[Sentence]]:
+    """Group sentences that follow each other, never of two documents."""
+    for _, document in itertools.groupby(sentences, key=lambda sentence: sentence.document):
+        yield from minibatch(document, size=n_sents)
+
+
 def make_doc(vocab: Vocab, sentences: Iterable[Sentence]) -> Doc:
-    """Join sentences to one Doc with tags, entities and sentence starts."""
-    words, pos, tags, sent_starts = [], [], [], []
+    """Join sentences to one Doc with parts of speech and spaces, if all have them, entities and sentence starts."""
+    sentences = list(sentences)
+    words, tags, sent_starts = [], [], []
     for sentence in sentences:
         words.extend(sentence.words)
-        pos.extend(sentence.pos)
         tags.extend(sentence.tags)
         sent_starts.extend([True] + [False] * (len(sentence.words) - 1))
-    return Doc(vocab, words=words, tags=pos, ents=tags, sent_starts=sent_starts)
+    pos = join([sentence.pos for sentence in sentences])
+    spaces = join([sentence.spaces for sentence in sentences])
+    return Doc(vocab, words=words, spaces=spaces, tags=pos, ents=tags, sent_starts=sent_starts)
+
+
+def join(lists: List[Optional[List[Any]]]) -> Optional[List[Any]]:
+    """RETURNS (Optional[List[Any]]): All lists as one, None if one of them is missing."""
+    joined: List[Any] = []
+    for one in lists:
+        if one is None:
+            return None
+        joined.extend(one)
+    return joined
 
 
 def split_docs(
-    docs: List[Doc], shares: Dict[str, float], seed: int, source: Path
+    docs: List[Doc], shares: Dict[str, float], seed: int, source: Path, own: Dict[str, List[Doc]]
 ) -> Dict[str, List[Doc]]:
     """Shuffle the Docs by the seed and cut them into train, dev and test.
 
+    own (Dict[str, List[Doc]]): The Docs of splits that have a file of their own, in its order.
     RAISES (UserError): If a split would get no Doc.
     """
     shuffled = list(docs)
@@ -228,6 +246,7 @@ def split_docs(
         "train": shuffled[n_dev + n_test :],
         "dev": shuffled[:n_dev],
         "test": shuffled[n_dev : n_dev + n_test],
+        **own,
     }
     empty = [split for split, split_docs_ in splits.items() if not split_docs_]
     if empty:
@@ -251,21 +270,25 @@ def count(docs: List[Doc]) -> Dict[str, Any]:
 
 
 def print_counts(counts: Dict[str, Any]) -> None:
-    header = ["", "Docs", "Sentences", "Tokens", *LABELS]
+    labels = sorted({label for split in SPLITS for label in counts["splits"][split]["entities"]})
+    header = ["", "Docs", "Sentences", "Tokens", *labels]
     rows: List[Tuple] = []
     for split in SPLITS:
         numbers = counts["splits"][split]
-        by_label = [numbers["entities"].get(label, 0) for label in LABELS]
-        rows.append(
-            (split, numbers["docs"], numbers["sentences"], numbers["tokens"], *by_label)
-        )
+        by_label = [numbers["entities"].get(label, 0) for label in labels]
+        rows.append((split, numbers["docs"], numbers["sentences"], numbers["tokens"], *by_label))
     msg.table(
         [(row[0], *(f"{number:,}" for number in row[1:])) for row in rows],
         header=header,
         aligns=["l"] + ["r"] * (len(header) - 1),
         divider=True,
     )
-    msg.good(f"Converted {counts['source']} (dropped {counts['duplicates']:,} duplicate sentences)")
+    for reason, n in counts["skipped"].items():
+        msg.warn(f"Left out {n:,} {reason}")
+    if counts["labels_not_found"]:
+        msg.warn(f"No entity has the label {' or '.join(counts['labels_not_found'])}, which `--labels` names")
+    files = ", ".join(f"{file_['name']} ({file_['format']})" for file_ in reversed(counts["files"].values()))
+    msg.good(f"Converted {files} (dropped {counts['duplicates']:,} duplicate sentences)")
 
 
 if __name__ == "__main__":

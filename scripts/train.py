@@ -1,23 +1,19 @@
-"""Train the reference pipeline with `spacy train`, on corpora and an encoder that are there.
+"""Train the reference pipeline, on corpora and an encoder that are there.
 
-The way of the data: configs/*.cfg, corpus/{train,dev}.spacy and assets/encoder -> training/model-best
+The way of the data: configs/*.cfg, corpus/{train,dev}.spacy and assets/encoder -> training/model-best, metrics/training.json
 """
 
-import shutil
 from pathlib import Path
+from typing import Any, Dict, Optional
 
 import typer
 from spacy.cli._util import parse_config_overrides
-from spacy.cli.train import train as spacy_train
 from typer import Argument as Arg
 from typer import Option as Opt
-from wasabi import msg
 
-from .compilation.gate import read_corpus
-from .compilation.reference import require_gpu
-from .console import UserError, exit_on_user_error, replace_when_done
-
-MODELS = ("model-best", "model-last")
+from .console import exit_on_user_error
+from .training.loop import Trainer
+from .training.prepare import begin_training, describe_settings, make_pipeline, publish
 
 
 def train_cli(
@@ -27,7 +23,9 @@ def train_cli(
     corpus_dir: Path = Arg(..., help="Folder with train.spacy and dev.spacy"),
     encoder: Path = Arg(..., help="Folder of the pretrained encoder"),
     output_dir: Path = Arg(..., help="Folder for model-best and model-last"),
+    metrics_dir: Optional[Path] = Opt(None, "--metrics", help="Folder for training.json and training.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to train on, -1 for the CPU"),
+    fp32: bool = Opt(False, "--fp32", help="Compute in float32, also where the hardware has bfloat16"),
     # fmt: on
 ):
     """Train a transformer NER pipeline.
@@ -36,41 +34,39 @@ def train_cli(
     the output folder are replaced when the training has ended well.
     """
     with exit_on_user_error():
-        train(config, corpus_dir, encoder, output_dir, gpu=gpu, overrides=parse_config_overrides(context.args))
+        overrides = parse_config_overrides(context.args)
+        train(config, corpus_dir, encoder, output_dir, metrics_dir=metrics_dir, gpu=gpu, fp32=fp32, overrides=overrides)
 
 
-def train(config: Path, corpus_dir: Path, encoder: Path, output_dir: Path, *, gpu: int = -1, overrides: dict) -> None:
+def train(
+    config: Path,
+    corpus_dir: Path,
+    encoder: Path,
+    output_dir: Path,
+    *,
+    metrics_dir: Optional[Path] = None,
+    gpu: int = -1,
+    fp32: bool = False,
+    overrides: Dict[str, Any],
+) -> None:
     """Train a pipeline and put it in the output folder when it is done.
 
     config (Path): Training config.
     corpus_dir (Path): Folder with train.spacy and dev.spacy.
     encoder (Path): Folder of the pretrained encoder.
     output_dir (Path): Folder for model-best and model-last.
+    metrics_dir (Optional[Path]): Folder for training.json and training.png, None for none.
     gpu (int): GPU to train on, -1 for the CPU.
-    overrides (dict): Settings of the config to override.
-    RAISES (UserError): If a file or the GPU is missing, or a corpus can't be read.
+    fp32 (bool): Compute in float32, also where the hardware has bfloat16.
+    overrides (Dict[str, Any]): Settings of the config to override.
+    RAISES (UserError): If a file or the GPU is missing, a corpus can't be read, or a loss is not finite.
     """
-    require_gpu(gpu)
-    if not config.is_file():
-        raise UserError(f"There is no config at {config}. Name one of the folder `configs` with `--vars.config`.")
-    corpora = {f"paths.{split}": corpus_dir / f"{split}.spacy" for split in ("train", "dev")}
-    for corpus in corpora.values():
-        read_corpus(corpus)
-    for name in ("config.json", "model.safetensors"):
-        if not (encoder / name).is_file():
-            raise UserError(
-                f"There is no {name} in the encoder folder {encoder}. "
-                "Make it with `python -m spacy project run encoder`."
-            )
-    paths = {name: str(path) for name, path in {**corpora, "paths.encoder": encoder}.items()}
-    in_progress = output_dir / "in-progress"
-    shutil.rmtree(in_progress, ignore_errors=True)
-    spacy_train(config, in_progress, use_gpu=gpu, overrides={**paths, **overrides})
-    for name in MODELS:
-        with replace_when_done(output_dir / name) as path:
-            (in_progress / name).rename(path)
-    in_progress.rmdir()
-    msg.good(f"Trained {output_dir / 'model-best'}")
+    nlp = make_pipeline(config, corpus_dir, encoder, gpu=gpu, fp32=fp32, overrides=overrides)
+    with begin_training(output_dir) as in_progress:
+        trainer = Trainer(nlp, in_progress, gpu=gpu)
+        progress = trainer.run()
+        settings = describe_settings(config, trainer, gpu=gpu, fp32=fp32)
+        publish(in_progress, output_dir, metrics_dir, progress, settings)
 
 
 if __name__ == "__main__":

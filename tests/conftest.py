@@ -87,7 +87,7 @@ def tiny_encoder(sample_path, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference_path(tiny_encoder, dev_corpus, test_corpus, tmp_path_factory) -> Path:
-    """Folder of a spacy-transformers pipeline (transformer, ner).
+    """Folder of the project's default pipeline: sentencizer, transformer with a sentence a window, ner.
 
     It was trained on the dev and test corpora: it finds most of their entities, so that a damaged encoder shows.
     """
@@ -100,7 +100,7 @@ def reference_path(tiny_encoder, dev_corpus, test_corpus, tmp_path_factory) -> P
 
 @pytest.fixture(scope="session")
 def multi_head_path(tiny_encoder, tmp_path_factory) -> Path:
-    """Folder of a pipeline whose ner, tagger and textcat listen to one transformer."""
+    """Folder of a pipeline whose tagger, textcat and ner listen to one transformer."""
     folder = tmp_path_factory.mktemp("multi_head") / "pipeline"
     helpers.train_multi_head(tiny_encoder, folder)
     return folder

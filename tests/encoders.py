@@ -179,15 +179,20 @@ def save_encoder(name: str, corpus: Path, folder: Path) -> None:
 
 
 def make_config(encoder: Path, **span_getter) -> Dict:
-    """RETURNS (Dict): The project's default config for an encoder.
+    """RETURNS (Dict): The project's default config for an encoder, or one of the transformer and what listens to it.
 
     encoder (Path): Folder of the encoder.
-    span_getter: The span getter and its settings, instead of the default's.
+    span_getter: A span getter that needs no sentences, and its settings. With it there is no sentencizer, and the ner
+        reads the transformer's vectors and nothing else.
     """
     config = load_config(helpers.ROOT / "configs" / "default.cfg")
     config["paths"]["encoder"] = str(encoder)
     if span_getter:
+        config["nlp"]["pipeline"].remove("sentencizer")
+        del config["components"]["sentencizer"]
+        config["training"].update(frozen_components=[], annotating_components=[])
         config["components"]["transformer"]["model"]["get_spans"] = span_getter
+        config["components"]["ner"]["model"]["tok2vec"] = LISTENER
     return config
 
 

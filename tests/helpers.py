@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 from spacy.cli.train import train as train_pipeline
+from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_config, load_model_from_config
@@ -72,6 +73,17 @@ def bare(doc: Doc, vocab: Vocab) -> Doc:
         spaces=[bool(token.whitespace_) for token in doc],
         sent_starts=[token.is_sent_start for token in doc],
     )
+
+
+def annotate_with_reference(nlp: Language, docs: List[Doc]) -> List[Doc]:
+    """Annotate Docs with a spacy-transformers pipeline.
+
+    Its listeners give empty Docs no width, so that a layer that concatenates vectors fails on a batch with some of them.
+
+    RETURNS (List[Doc]): The same Docs; the empty ones, in which there is nothing to find, as they were.
+    """
+    list(nlp.pipe(doc for doc in docs if len(doc)))
+    return docs
 
 
 def make_encoder(corpus: Path, folder: Path, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
@@ -147,7 +159,11 @@ MULTI_HEAD_EXAMPLES = [
 
 
 def train_multi_head(encoder: Path, folder: Path) -> None:
-    """Train a pipeline of ner, tagger and textcat, which listen to one transformer, on six made-up sentences."""
+    """Train a pipeline of tagger, textcat and ner, which listen to one transformer, on six made-up sentences.
+
+    The tagger and textcat read its vectors alone, the ner those of token shapes beside them. It is the last one: thinc's
+    `concatenate` fails in training on a listener that another one comes after.
+    """
     listener = {
         "@architectures": "spacy-transformers.TransformerListener.v1",
         "grad_factor": 1.0,
@@ -155,7 +171,7 @@ def train_multi_head(encoder: Path, folder: Path) -> None:
     }
     config = load_config(ROOT / "configs" / "default.cfg")
     config["paths"]["encoder"] = str(encoder)
-    config["nlp"]["pipeline"] += ["tagger", "textcat"]
+    config["nlp"]["pipeline"][-1:] = ["tagger", "textcat", "ner"]
     config["components"]["tagger"] = {
         "factory": "tagger",
         "model": {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": listener},
@@ -185,10 +201,11 @@ def train_multi_head(encoder: Path, folder: Path) -> None:
 def make_multi_head_example(
     vocab: Vocab, text: str, entities: List[Tuple[int, int, str]], tags: str, category: str
 ) -> Example:
-    gold = Doc(vocab, words=text.split(), tags=tags.split())
+    words = text.split()
+    gold = Doc(vocab, words=words, tags=tags.split())
     gold.ents = [Span(gold, start, end, label) for start, end, label in entities]
     gold.cats = {name: float(name == category) for name in ("people", "nature")}
-    return Example(Doc(vocab, words=text.split()), gold)
+    return Example(Doc(vocab, words=words, sent_starts=[True] + [False] * (len(words) - 1)), gold)
 
 
 def compile_reference(reference_path: Path, workspace: Path) -> Path:

@@ -138,7 +138,8 @@ def test_round_trip_through_bytes(paths, texts, engine, used):
     data = nlp.to_bytes()
     other = load_model_from_config(nlp.config).from_bytes(data)
     assert_same(list(other.pipe(texts)), expected)
-    assert other.to_bytes() == data
+    # spaCy's sentencizer writes a set: its characters come in any order.
+    assert other.to_bytes(exclude=["sentencizer"]) == nlp.to_bytes(exclude=["sentencizer"])
 
 
 def test_round_trip_of_the_component(compiled_path, texts, expected, tmp_path):
@@ -224,18 +225,17 @@ def test_models_can_be_copied(compiled_path, texts, expected, duplicate):
     assert component.encoder.get_engine("cpu", 1, 1) is not model.shims[0].get_engine("cpu", 1, 1)
 
 
-def test_component_can_be_pickled(compiled_path, texts, expected):
+def test_component_can_be_pickled(compiled_path, expected):
     nlp = spacy.load(compiled_path)
     component = pickle.loads(pickle.dumps(nlp.get_pipe("transformer")))
-    docs = [nlp.make_doc(text) for text in texts]
-    for vectors, doc in zip(component.predict(docs), expected):
+    for vectors, doc in zip(component.predict(expected), expected):
         assert_array_equal(vectors, doc.tensor)
 
 
 def test_components_can_be_sourced(compiled_path, texts, expected, tmp_path):
     """Another pipeline takes the component over, and can be saved."""
     source, nlp = spacy.load(compiled_path), spacy.blank("en")
-    for name in ("transformer", "ner"):
+    for name in source.pipe_names:
         nlp.add_pipe(name, source=source)
     assert_same(list(nlp.pipe(texts)), expected)
     nlp.to_disk(tmp_path / "other")
@@ -324,7 +324,7 @@ def test_micro_batches_at_once(paths, texts, expected, engine, threads):
 
 def test_failed_batch_goes_to_the_error_handler(compiled_path, texts):
     """The others come out, in order."""
-    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"})
+    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"}, exclude=["sentencizer"])
     failed = []
     nlp.get_pipe("transformer").set_error_handler(lambda *arguments: failed.append(arguments))
     whole = [Doc(nlp.vocab, words=text.split(), sent_starts=[True] + [False] * (len(text.split()) - 1)) for text in texts]
@@ -339,7 +339,7 @@ def test_failed_batch_goes_to_the_error_handler(compiled_path, texts):
 
 
 def test_errors_of_a_batch_and_of_the_stream_are_raised(compiled_path, texts):
-    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"})
+    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"}, exclude=["sentencizer"])
     with pytest.raises(ValueError, match="E030"):
         list(nlp.pipe(texts, batch_size=2))
 
@@ -553,8 +553,9 @@ def test_spacy_train_with_the_component_frozen(compiled_path, dev_corpus, texts,
     config["paths"].update(train=str(dev_corpus), dev=str(dev_corpus))
     reader = {"@readers": "spacy.Corpus.v1", "path": str(dev_corpus)}
     config["corpora"] = {"train": reader, "dev": reader}
+    before_ner = ["sentencizer", "transformer"]
     config["training"].update(
-        frozen_components=["transformer"], annotating_components=["transformer"], max_steps=4, eval_frequency=2
+        frozen_components=before_ner, annotating_components=before_ner, max_steps=4, eval_frequency=2
     )
     config.to_disk(tmp_path / "config.cfg")
     train(tmp_path / "config.cfg", tmp_path / "training")
@@ -572,7 +573,7 @@ def test_spacy_train_with_the_component_frozen(compiled_path, dev_corpus, texts,
 
 def test_all_components_of_a_pipeline_read_the_same_vectors(multi_head_path, texts, tmp_path):
     reference, compiled = spacy.load(multi_head_path), spacy.load(helpers.compile_reference(multi_head_path, tmp_path))
-    assert compiled.pipe_names == ["transformer", "ner", "tagger", "textcat"]
+    assert compiled.pipe_names == ["sentencizer", "transformer", "tagger", "textcat", "ner"]
     all_texts = [example[0] for example in helpers.MULTI_HEAD_EXAMPLES] + texts
     docs, expected = list(compiled.pipe(all_texts)), list(reference.pipe(all_texts))
     for doc, expected_doc in zip(docs, expected):

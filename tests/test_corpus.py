@@ -365,6 +365,62 @@ def test_other_seed_gives_another_split_of_the_same_sentences(tmp_path):
     assert sorted(sum(splits[0].values(), [])) == sorted(sum(splits[1].values(), []))
 
 
+# Files of their own for dev and test
+
+
+def write_numbered(path: Path, *numbers: int) -> Path:
+    return write_sentences(path, [number_sentences(1, start=number)[0] for number in numbers])
+
+
+def test_separate_files_replace_the_shares(tmp_path):
+    train = write_numbered(tmp_path / "train.txt", *range(20))
+    dev = write_numbered(tmp_path / "dev.txt", *range(100, 105))
+    test = write_numbered(tmp_path / "test.txt", *range(200, 203))
+    result = run_cli(train, tmp_path / "corpus", "-n", 1, "--dev", dev, "--test", test)
+    assert result.exit_code == 0, result.output
+    splits = read_split_sentences(tmp_path / "corpus")
+    assert sorted(splits["train"]) == sorted(f"Ada counted {number}" for number in range(20))
+    assert splits["dev"] == [f"Ada counted {number}" for number in range(100, 105)]
+    assert splits["test"] == [f"Ada counted {number}" for number in range(200, 203)]
+
+
+@pytest.mark.parametrize("own, other", [("dev", "test"), ("test", "dev")])
+def test_one_separate_file_leaves_the_other_its_share(tmp_path, own, other):
+    source = write_numbered(tmp_path / "train.txt", *range(20))
+    file_ = write_numbered(tmp_path / "own.txt", *range(100, 105))
+    counts = convert(source, tmp_path / "corpus", n_sents=1, shares=SHARES, **{own: file_})
+    docs = {split: counts["splits"][split]["docs"] for split in SPLITS}
+    assert docs == {"train": 16, other: 4, own: 5}
+
+
+def test_duplicates_across_files_are_dropped_from_train_never_from_test(tmp_path):
+    train = write_numbered(tmp_path / "train.txt", *range(10), 100, 101, 200, 3)
+    dev = write_numbered(tmp_path / "dev.txt", 100, 101, 200, 101)
+    test = write_numbered(tmp_path / "test.txt", 200, 201, 200)
+    counts = convert(train, tmp_path / "corpus", dev=dev, test=test, n_sents=1, shares=SHARES)
+    splits = read_split_sentences(tmp_path / "corpus")
+    assert sorted(splits["train"]) == [f"Ada counted {number}" for number in range(10)]
+    assert splits["dev"] == ["Ada counted 100", "Ada counted 101"]
+    assert splits["test"] == ["Ada counted 200", "Ada counted 201", "Ada counted 200"]
+    assert {split: file_["duplicates"] for split, file_ in counts["files"].items()} == {"train": 4, "dev": 2, "test": 0}
+    assert counts["duplicates"] == 6
+
+
+def test_train_file_inside_the_test_file_is_refused(tmp_path):
+    train = write_numbered(tmp_path / "train.txt", 1, 2)
+    test = write_numbered(tmp_path / "test.txt", 1, 2, 3)
+    result = run_cli(train, tmp_path / "corpus", "-n", 1, "--test", test)
+    assert_refused(result, f"{train}: all its sentences are in {test}, too")
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_missing_separate_file_is_refused(tmp_path):
+    train = write_numbered(tmp_path / "train.txt", *range(20))
+    dev = tmp_path / "dev.txt"
+    assert_refused(run_cli(train, tmp_path / "corpus", "--dev", dev), dev, "no corpus at")
+    assert not (tmp_path / "corpus").exists()
+
+
 # What is reported
 
 

@@ -249,7 +249,8 @@ def use_two_poolings(config):
 
 
 def use_another_pooling(config):
-    config["components"]["ner"]["model"]["tok2vec"]["pooling"] = {"@layers": "reduce_last.v1"}
+    layers = config["components"]["ner"]["model"]["tok2vec"]["*"]
+    layers["transformer"]["pooling"] = {"@layers": "reduce_last.v1"}
 
 
 def use_two_poolings_in_one_component(config):
@@ -268,7 +269,7 @@ def use_no_transformer(config):
 
 def use_two_transformers(config):
     config["components"]["second"] = config["components"]["transformer"]
-    config["nlp"]["pipeline"].insert(1, "second")
+    config["nlp"]["pipeline"].insert(config["nlp"]["pipeline"].index("ner"), "second")
 
 
 def use_no_listener(config):
@@ -283,7 +284,7 @@ REFUSED: List[Tuple[Callable[[Dict], None], List[str]]] = [
     (use_another_pooling, ["ner (reduce_last)", "reduce_mean.v1"]),
     (use_two_poolings_in_one_component, ["ner (reduce_max and reduce_mean)", "reduce_mean.v1"]),
     (use_own_listener, ["'ner'", "architecture of its own", "TransformerListener.v1"]),
-    (use_no_transformer, ["no transformer", "(ner)"]),
+    (use_no_transformer, ["no transformer", "(sentencizer, ner)"]),
     (use_two_transformers, ["2 transformers (transformer, second)"]),
     (use_no_listener, ["No component", "listens to 'transformer'"]),
 ]

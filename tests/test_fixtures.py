@@ -43,7 +43,7 @@ def test_encoder_is_the_same_each_time(sample_path, tiny_encoder, tmp_path):
 
 def test_multi_head_learned_its_examples(multi_head_path):
     nlp = spacy.load(multi_head_path)
-    assert nlp.pipe_names == ["transformer", "ner", "tagger", "textcat"]
+    assert nlp.pipe_names == ["sentencizer", "transformer", "tagger", "textcat", "ner"]
     for text, entities, tags, category in helpers.MULTI_HEAD_EXAMPLES:
         doc = nlp(text)
         assert helpers.get_entities(doc) == entities

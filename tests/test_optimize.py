@@ -32,6 +32,7 @@ from scripts.compilation.gate import Gate, read_corpus
 from scripts.compilation.optimize_report import save_plot
 from scripts.compilation.process import PipelineProcess
 from scripts.compilation.reference import load_reference
+from scripts.compilation.validation import copy_without_entities
 from scripts.optimize import optimize, optimize_cli
 
 from .helpers import ROOT, assert_refused, bare, get_entities, has_gpu, read_docs, run_command
@@ -464,6 +465,62 @@ def test_damaged_key_starts_a_new_search(tmp_path):
     assert search.load_rows(tmp_path, {"gpu": -1}) == {}
 
 
+# Windows and sentences
+
+
+STRIDED = {"spans": "strided", "window": 20, "stride": 15}
+
+
+@pytest.fixture
+def make_workbench(reference_path, train_corpus, tmp_path):
+    """A function that makes a workbench of the reference, with its own settings or others."""
+
+    def make(settings=None):
+        reference = load_reference(reference_path)
+        docs = read_corpus(train_corpus)
+        return Workbench(reference._replace(settings=settings or reference.settings), docs, docs, 0.0, tmp_path)
+
+    return make
+
+
+def test_windows_are_only_changed_where_they_overlap(make_workbench):
+    def get_names(settings=None):
+        trial = search.Trial(make_workbench(settings), "transformer", None, None, None, None)
+        return {name for change in search.get_setting_changes(trial) for name in change}
+
+    assert make_workbench().reference.settings == {"spans": "sent"}
+    assert "batch_wordpieces" in get_names()
+    assert not {"spans", "window", "stride"} & get_names()
+    assert not {"spans", "window", "stride"} & get_names({**STRIDED, "stride": 20})
+    assert {"stride"} == {"spans", "window", "stride"} & get_names(STRIDED)
+
+
+def test_calibration_has_windows_as_the_pipeline_makes_them(make_workbench):
+    def get_lengths(workbench):
+        return [window["input_ids"].shape[1] for window in workbench.calibration]
+
+    workbench = make_workbench()
+    sentences = {
+        tuple(workbench.reference.tokenizer(sent.text).input_ids) for doc in workbench.train for sent in doc.sents
+    }
+    assert len(workbench.calibration) == candidates_module.CALIBRATION_WINDOWS
+    assert all(tuple(window["input_ids"][0]) in sentences for window in workbench.calibration)
+    without = [Doc(doc.vocab, words=[token.text for token in doc]) for doc in workbench.train]
+    assert max(get_lengths(workbench._replace(train=without))) > max(get_lengths(workbench))
+    assert max(get_lengths(make_workbench(STRIDED))) < max(get_lengths(workbench))
+
+
+@pytest.mark.parametrize("has_sentencizer", [True, False])
+def test_pipelines_that_find_sentences_are_not_told_them(compiled_path, dev_corpus, has_sentencizer):
+    nlp = spacy.load(compiled_path, exclude=[] if has_sentencizer else ["sentencizer"])
+    for doc in read_corpus(dev_corpus):
+        copied = copy_without_entities(doc, nlp)
+        assert copied.text == doc.text and not copied.ents
+        assert copied.has_annotation("SENT_START") != has_sentencizer
+        if not has_sentencizer:
+            assert [sent.start for sent in copied.sents] == [sent.start for sent in doc.sents]
+
+
 # Choice
 
 
@@ -555,7 +612,7 @@ def drop_listeners(config):
 
 def mix_poolings(config):
     config["nlp"]["pipeline"].append("tagger")
-    listener = {**config["components"]["ner"]["model"]["tok2vec"], "pooling": {"@layers": "reduce_max.v1"}}
+    listener = {**config["components"]["ner"]["model"]["tok2vec"]["*"]["transformer"], "pooling": {"@layers": "reduce_max.v1"}}
     model = {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": listener}
     config["components"]["tagger"] = {"factory": "tagger", "model": model}
 

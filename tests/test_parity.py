@@ -10,7 +10,7 @@ import pytest
 import spacy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Config
@@ -42,10 +42,11 @@ class Pair(NamedTuple):
         make_docs (Callable[[Language], List[Doc]]): Makes Docs that have no annotations yet.
         RETURNS (List[Doc]): What the compiled pipeline made of them.
         """
-        expected = list(self.reference.pipe(make_docs(self.reference)))
+        expected = helpers.annotate_with_reference(self.reference, make_docs(self.reference))
         docs = list(self.compiled.pipe(make_docs(self.compiled)))
         for doc, expected_doc, vectors in zip(docs, expected, get_reference_vectors(self.reference, expected)):
             assert doc.text == expected_doc.text
+            assert [sent.start for sent in doc.sents] == [sent.start for sent in expected_doc.sents]
             assert doc.tensor.shape == vectors.shape
             assert_allclose(doc.tensor, vectors, atol=TOLERANCE, rtol=0)
             assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
@@ -93,9 +94,33 @@ def test_docs_of_the_sample(pair, gold):
 
 
 def test_raw_text_of_the_sample(pair, gold):
-    """Here spaCy's tokenizer makes the tokens."""
+    """Here spaCy's tokenizer makes the tokens, and the sentencizer the sentences."""
     docs = pair.assert_equal(lambda nlp: [nlp.make_doc(doc.text) for doc in gold])
     assert sum(len(doc.ents) for doc in docs) > 50
+    assert sum(len(list(doc.sents)) for doc in docs) > 2 * len(docs)
+
+
+def test_default_reads_a_sentence_at_a_time(pair, get_pair):
+    """Nothing of one sentence is in the vectors of another, as it is in strided windows."""
+    texts = ["The river floods often. Ada met Karl.", "The river floods often. Snow covers the road."]
+    for nlp, is_same in ((pair.compiled, True), (get_pair("strided 128 by 96").compiled, False)):
+        one, other = (nlp(text) for text in texts)
+        assert [sent.start for sent in one.sents] == [sent.start for sent in other.sents] == [0, 5]
+        assert numpy.allclose(one.tensor[:5], other.tensor[:5], atol=TOLERANCE if is_same else 0.01) == is_same
+
+
+def test_ner_reads_shapes_beside_the_vectors(pair, gold):
+    """The listener is one of two layers whose vectors are concatenated."""
+    docs = pair.assert_equal(lambda nlp: [nlp.make_doc(doc.text) for doc in gold])
+    expected = list(pair.reference.pipe(doc.text for doc in gold))
+    found, wanted = (
+        numpy.concatenate(nlp.get_pipe("ner").model.get_ref("tok2vec").layers[0].predict(annotated))
+        for nlp, annotated in ((pair.compiled, docs), (pair.reference, expected))
+    )
+    assert_allclose(found, wanted, atol=TOLERANCE, rtol=0)
+    width = pair.compiled.get_pipe("transformer").model.get_dim("nO")
+    assert_array_equal(found[:, :width], numpy.concatenate([doc.tensor for doc in docs]))
+    assert found.shape[1] > width and found[:, width:].any()
 
 
 @pytest.mark.parametrize("spans", SPAN_GETTERS)

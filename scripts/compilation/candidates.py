@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import spacy
 import torch
@@ -53,10 +53,7 @@ class Workbench(NamedTuple):
     @property
     def calibration(self) -> List[Dict[str, ndarray]]:
         """Windows of train text as the encoder's inputs, each (1, length)."""
-        window = self.reference.settings.get("window", self.reference.max_length // 2)
-        texts = [
-            doc[start:end].text for doc in self.train for start, end in get_strided_windows(len(doc), window, window)
-        ]
+        texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
         step = max(1, len(texts) // CALIBRATION_WINDOWS)
         return [
             dict(
@@ -66,6 +63,14 @@ class Workbench(NamedTuple):
             )
             for text in texts[::step][:CALIBRATION_WINDOWS]
         ]
+
+    def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
+        """RETURNS (Iterable[Tuple[int, int]]): Start and end of windows as the pipeline makes them, without overlap."""
+        settings = self.reference.settings
+        if settings["spans"] == "sent" and doc.has_annotation("SENT_START"):
+            return [(sent.start, sent.end) for sent in doc.sents]
+        window = settings.get("window", self.reference.max_length // 2)
+        return get_strided_windows(len(doc), window, window)
 
 
 class Candidate(NamedTuple):

@@ -44,10 +44,12 @@ class PipelineScorer:
 
 
 def copy_without_entities(doc: Doc, nlp: Language) -> Doc:
-    """RETURNS (Doc): A Doc with the same tokens and sentences and nothing else."""
+    """RETURNS (Doc): A Doc with the same tokens, and with the same sentences if the pipeline doesn't find them itself."""
+    finds_sentences = any("token.is_sent_start" in nlp.get_pipe_meta(name).assigns for name in nlp.pipe_names)
     return Doc(
         nlp.vocab,
         words=[token.text for token in doc],
         spaces=[bool(token.whitespace_) for token in doc],
-        sent_starts=[token.is_sent_start for token in doc],
+        # As it runs on raw text: a transformer that reads a sentence at a time must not be told those of gold.
+        sent_starts=None if finds_sentences else [token.is_sent_start for token in doc],
     )

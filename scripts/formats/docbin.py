@@ -1,0 +1,53 @@
+"""spaCy's own binary format, .spacy."""
+
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+from spacy.tokens import Doc, DocBin, Token
+from spacy.vocab import Vocab
+
+from ..console import UserError
+from .lines import check_file
+from .sentence import Sentence, Settings
+
+
+def read_docbin(path: Path, settings: Settings) -> Iterator[Sentence]:
+    """Yield the sentences of a .spacy corpus. Each of its Docs is a document; one without sentences, one sentence.
+
+    path (Path): The file. Words, spaces, tags, sentence starts and entities are kept, nothing else.
+    settings (Settings): The labels that there may be.
+    YIELDS (Sentence): The sentences.
+    RAISES (UserError): If the file is damaged, or has a Doc without entity annotation.
+    """
+    check_file(path)
+    try:
+        docs: List[Doc] = list(DocBin().from_disk(path).get_docs(Vocab()))
+    except Exception as error:  # msgpack and zlib raise errors of many kinds.
+        raise UserError(f"{path} is not a .spacy corpus, or damaged ({error}). Make it again.") from error
+    for number, doc in enumerate(docs, start=1):
+        where = f"{path}, Doc {number}"
+        if len(doc) and not doc.has_annotation("ENT_IOB"):
+            raise UserError(f"{where}: it has no entity annotation. Annotate it, or leave it out.")
+        for entity in doc.ents:
+            settings.labels.check(entity.label_, where, f"label {entity.label_!r}")
+        starts = [token.i for token in doc if token.i == 0 or is_start(token)]
+        for start, end in zip(starts, starts[1:] + [len(doc)]):
+            tokens = list(doc[start:end])
+            yield Sentence(
+                [token.text for token in tokens],
+                [token.tag_ for token in tokens] if doc.has_annotation("TAG") else None,
+                [get_tag(token) for token in tokens],
+                spaces=None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in tokens],
+                document=number,
+            )
+
+
+def is_start(token: Token) -> bool:
+    """Whether a sentence starts here. One that starts inside an entity would cut it."""
+    return bool(token.is_sent_start) and token.ent_iob_ != "I"
+
+
+def get_tag(token: Token) -> Optional[str]:
+    if not token.ent_iob_:
+        return None
+    return f"{token.ent_iob_}-{token.ent_type_}" if token.ent_type_ else "O"

@@ -1,0 +1,81 @@
+"""Lines of text files, packed or not."""
+
+import bz2
+import gzip
+import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from pathlib import Path
+from typing import Iterator, Tuple
+
+from ..console import UserError
+
+OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
+
+
+def check_file(path: Path) -> None:
+    """RAISES (UserError): If there is no file at the path."""
+    if not path.exists():
+        raise UserError(
+            f"There is no corpus at {path}. Download the assets with "
+            "`python -m spacy project assets`, or name another file with `--vars.source PATH`."
+        )
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name one file.")
+
+
+def read_bytes(path: Path) -> Iterator[Tuple[str, bytes]]:
+    """Stream the lines of a file.
+
+    path (Path): The file: .bz2, .gz or plain.
+    YIELDS (Tuple[str, bytes]): File and line number, for errors, and the line.
+    RAISES (UserError): If the file is missing, damaged, or UTF-16.
+    """
+    check_file(path)
+    line_number = 0
+    try:
+        with OPENERS.get(path.suffix, open)(path, "rb") as file_:
+            for line_number, line in enumerate(file_, start=1):
+                where = f"{path}, line {line_number}"
+                if line_number == 1:
+                    line = line.removeprefix(BOM_UTF8)
+                    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                        raise UserError(f"{where}: this is UTF-16. Convert the file to UTF-8.")
+                yield where, line
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(
+            f"{path} is damaged or cut short after line {line_number} ({error}). "
+            "Delete it and download it again with `python -m spacy project assets`."
+        ) from error
+
+
+def read_lines(path: Path, encoding: str = "") -> Iterator[Tuple[str, str]]:
+    """Stream the lines of a text file.
+
+    path (Path): The file: .bz2, .gz or plain.
+    encoding (str): Its encoding, UTF-8 if empty.
+    YIELDS (Tuple[str, str]): File and line number, for errors, and the line without white space at its ends.
+    RAISES (UserError): If the file is missing or damaged, or a line is not in the encoding.
+    """
+    encoding = check_encoding(encoding) if encoding else "UTF-8"
+    for where, line in read_bytes(path):
+        yield where, decode(line, encoding, where)
+
+
+def decode(line: bytes, encoding: str, where: str) -> str:
+    try:
+        return line.decode(encoding).strip(" \t\r\n")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}: byte {error.start + 1} is not {encoding}. Convert the file to {encoding}, "
+            "or name its encoding with `--encoding`."
+        ) from error
+
+
+def check_encoding(encoding: str) -> str:
+    """RAISES (UserError): If there is no such encoding, or its lines don't end with one byte."""
+    try:
+        if "\n".encode(encoding) == b"\n":
+            return encoding
+    except LookupError as error:
+        raise UserError(f"--encoding: there is no encoding {encoding!r}. Try utf8, latin1 or cp1252.") from error
+    raise UserError(f"--encoding: {encoding!r} has no lines of single bytes. Convert the file to UTF-8.")

@@ -1,0 +1,129 @@
+"""Annotate a document that is too long for one batch: encode overlapping windows as a stream, and find its entities
+piece by piece. They are those of the whole document at once:
+
+- The encoder gets the same windows in the same groups, so that every vector is the same to the last bit.
+- spaCy's ner reads the tokens from left to right, and where no entity is open it looks at the next token only. So it
+  may stop where none is open and start again there.
+"""
+
+import sys
+from typing import Iterator, List, NamedTuple, Tuple
+
+import numpy
+from spacy.language import Language
+from spacy.ml.models import Tok2VecListener
+from spacy.tokens import Doc, Span
+from spacy.util import minibatch
+from thinc.types import Floats2d
+
+from .binary_inputs import copy_bare
+from .pipelines import COMPILED
+
+MARGIN = 8  # Tokens before the end of a piece, where ner can't begin an entity that would not end.
+
+Entity = Tuple[int, int, str]  # first token, end, label
+
+
+class Cutting(NamedTuple):
+    """How a pipeline takes long documents."""
+
+    transformer: str  # Name of its compiled transformer.
+    before: List[str]  # Components before it, which get the whole document.
+
+
+class CuttingError(ValueError):
+    """The long documents of a pipeline can't be cut; the message is the reason."""
+
+
+def get_cutting(nlp: Language) -> Cutting:
+    """Find out whether a pipeline's long documents can be cut so that their entities stay the same.
+
+    RETURNS (Cutting): How they are cut.
+    RAISES (CuttingError): If they can't be.
+    """
+    factories = {name: nlp.get_pipe_meta(name).factory for name in nlp.pipe_names}
+    compiled = [name for name, factory in factories.items() if factory == COMPILED]
+    if len(compiled) != 1:
+        raise CuttingError("the pipeline has no compiled transformer whose windows are known")
+    if nlp.get_pipe(compiled[0]).model.attrs.get("remote") is not None:
+        raise CuttingError("its vectors come from a service")
+    before = list(factories)[: list(factories).index(compiled[0])]
+    for name, factory in factories.items():
+        if factory not in (("sentencizer",) if name in before else (COMPILED, "ner", "doc_cleaner")):
+            raise CuttingError(f"what its component {name!r} does may depend on the whole document")
+        if factory == "ner" and not any(isinstance(node, Tok2VecListener) for node in nlp.get_pipe(name).model.walk()):
+            raise CuttingError(f"its component {name!r} does not listen to the compiled transformer")
+    return Cutting(compiled[0], before)
+
+
+def annotate_long(nlp: Language, doc: Doc, cutting: Cutting) -> Doc:
+    """Set the entities of a long document.
+
+    nlp (Language): The pipeline.
+    doc (Doc): Words and spaces, without entities.
+    cutting (Cutting): How it is cut.
+    RETURNS (Doc): The Doc with its entities, without token vectors.
+    """
+    for name in cutting.before:
+        doc = nlp.get_pipe(name)(doc)
+    entities: List[Entity] = []
+    start = 0
+    waiting = numpy.zeros((0, 0), dtype="float32")
+    for vectors in encode(nlp, doc, cutting.transformer):
+        waiting = numpy.concatenate((waiting, vectors)) if len(waiting) else vectors
+        end = start + len(waiting)
+        part = copy_bare(doc, start, end)
+        part.tensor = waiting
+        part = next(nlp.pipe([part], disable=[cutting.transformer, *cutting.before]))
+        found = [(entity.start + start, entity.end + start, entity.label_) for entity in part.ents]
+        seam = end if end == len(doc) else find_seam(found, start, end - MARGIN)
+        entities.extend(entity for entity in found if entity[1] <= seam)
+        start, waiting = seam, waiting[seam - start :]
+    doc.ents = [Span(doc, first, last, label=label) for first, last, label in entities]
+    return doc
+
+
+def find_seam(entities: List[Entity], first: int, last: int) -> int:
+    """RETURNS (int): The last token up to `last` before which no entity is open; `first` if there is none."""
+    for start, end, _ in reversed(entities):
+        if start < last < end:
+            return max(first, start)
+    return max(first, last)
+
+
+def encode(nlp: Language, doc: Doc, transformer: str) -> Iterator[Floats2d]:
+    """Encode a document as the compiled transformer does, but give its vectors out as soon as they are complete.
+
+    nlp (Language): The pipeline.
+    doc (Doc): The document.
+    transformer (str): Name of the compiled transformer.
+    YIELDS (Floats2d): Vectors of consecutive tokens, (n_tokens, width).
+    """
+    component = nlp.get_pipe(transformer)
+    # The project's module, or the one inside an installed package.
+    compiled = sys.modules[type(component).__module__]
+    encoder, attributes = component.encoder, component.model.attrs
+    tokens = compiled.get_tokens([doc])
+    windows = compiled.get_windows([doc], attributes["spans"], attributes["window"], attributes["stride"])
+    groups = list(minibatch(windows, compiled.WINDOWS_AT_ONCE))
+    width = component.model.get_dim("nO")
+    sums, counts, start = numpy.zeros((0, width), dtype="float32"), numpy.zeros(0, dtype="int64"), 0
+    for number, group in enumerate(groups):
+        complete = groups[number + 1][0][0] if number + 1 < len(groups) else len(doc)
+        nowhere = max(complete, max(end for _, end in group)) - start
+        missing = nowhere + 1 - len(sums)
+        sums = numpy.concatenate((sums, numpy.zeros((missing, width), dtype="float32")))
+        counts = numpy.concatenate((counts, numpy.zeros(missing, dtype="int64")))
+        wordpieces = encoder.get_wordpieces(tokens, group)
+        # Special tokens have -1, and stay below 0.
+        wordpieces = wordpieces._replace(first=wordpieces.first - start, last=wordpieces.last - start)
+        batches = compiled.get_micro_batches(wordpieces.lengths, attributes["batch_wordpieces"])
+        padded = [compiled.pad(wordpieces, batch, encoder.manifest, nowhere) for batch in batches]
+        outputs = encoder.predict(padded, attributes["device"], attributes["threads"])
+        for micro_batch, vectors in zip(padded, outputs):
+            compiled.add_to_tokens(sums, counts, micro_batch, vectors)
+        n_complete = complete - start
+        divisors = numpy.maximum(counts[:n_complete], 1).astype("float32")[:, None]
+        yield sums[:n_complete] / divisors
+        # The last row is that of special tokens and padding.
+        sums, counts, start = sums[n_complete:-1].copy(), counts[n_complete:-1].copy(), complete

@@ -1,0 +1,82 @@
+"""Records: what an input holds, cut into chunks, and the reasons why one can't be annotated."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+from spacy.tokens import Doc
+
+JSON_NAMES = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+MAX_BYTES = 4_000_000  # Text in a chunk; one record may be longer.
+
+
+class Chunk(NamedTuple):
+    """A part of an input, small enough to hold in memory, that one worker annotates at once."""
+
+    number: int  # of the chunk, from 0
+    first: int  # number of its first record in the input, from 1
+    records: int
+    start: int  # in bytes of a file of lines, rows of a row group, or Docs
+    end: int
+    group: int = 0  # row group of a Parquet file
+    files: Tuple[str, ...] = ()  # of a folder, relative to it
+
+
+class RecordError(ValueError):
+    """A record can't be annotated; the message is the reason, for `OUTPUT.errors.jsonl`."""
+
+
+class Records:
+    """The records of a chunk as columns, and the bad ones apart.
+
+    unit (str): What a record's number counts: "line" or "record".
+    """
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.places: List[Dict[str, Any]] = []  # "file", "line" or "record", and "id" where it is known
+        self.ids: List[str] = []
+        self.contents: List[Union[str, Doc]] = []
+        self.errors: List[Dict[str, Any]] = []
+
+    def add(self, file: str, number: int, id_: str, content: Union[str, Doc]) -> None:
+        self.places.append({"file": file, self.unit: number, "id": id_})
+        self.ids.append(id_)
+        self.contents.append(content)
+
+    def refuse(self, file: str, number: int, reason: Any, id_: Optional[str] = None) -> None:
+        place = {"file": file, self.unit: number}
+        self.errors.append({**place, **({} if id_ is None else {"id": id_}), "reason": str(reason)})
+
+
+def decode(data: bytes) -> str:
+    """RETURNS (str): The text of bytes. RAISES (RecordError): If they are not UTF-8."""
+    try:
+        return data.decode("utf8")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"byte {error.start + 1} is not UTF-8") from error
+
+
+def check_text(value: Any, field: str) -> str:
+    """RETURNS (str): The value of a record's text field. RAISES (RecordError): If it is no text."""
+    if isinstance(value, bytes):
+        return decode(value)
+    if not isinstance(value, str):
+        raise RecordError(f"field {field!r} is {describe(value)}, expected a string")
+    if not value.isascii():
+        try:
+            value.encode("utf8")
+        except UnicodeEncodeError as error:
+            raise RecordError(f"field {field!r} has half a character at {error.start} (a lone surrogate)") from error
+    return value
+
+
+def check_id(value: Any, field: str) -> str:
+    """RETURNS (str): The value of a record's id field. RAISES (RecordError): If it is neither text nor a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (str, bytes)):
+        return check_text(value, field)
+    raise RecordError(f"field {field!r} is {describe(value)}, expected a string or a whole number")
+
+
+def describe(value: Any) -> str:
+    return "null" if value is None else JSON_NAMES.get(type(value), f"of type {type(value).__name__}")

@@ -1,0 +1,126 @@
+"""Serve a compiled pipeline over HTTP: entities of texts, or token vectors for other pipelines.
+
+The way of a request: HTTP -> front (limits, batches of wordpieces) -> a worker (one loaded pipeline) -> JSON
+"""
+
+import signal
+import socket
+import threading
+
+import typer
+from typer import Argument as Arg
+from typer import Option as Opt
+from wasabi import msg
+
+from .compiled_transformer import available_cores
+from .console import UserError, exit_on_user_error
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve_cli(
+    # fmt: off
+    pipeline: str = Arg(..., help="Folder of the compiled pipeline, or name of its installed package"),
+    host: str = Opt("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for all of this machine's"),
+    port: int = Opt(8000, "--port", "-p", min=0, max=65535, help="Port to listen on; 0 takes a free one"),
+    workers: int = Opt(1, "--workers", "-w", min=1, help="Loaded pipelines, which share the cores"),
+    gpus_per_worker: float = Opt(0, "--gpus-per-worker", min=0, help="GPUs of a worker, also a part of one; 0 for the CPU"),
+    encoder_only: bool = Opt(False, "--encoder-only", help="Answer token vectors, for pipelines with the setting 'remote'"),
+    batch_wordpieces: int = Opt(4096, "--batch-wordpieces", min=0, help="Most wordpieces of a batch; 0 runs each request alone"),
+    max_characters: int = Opt(100_000, "--max-characters", min=1, help="Longest text"),
+    max_texts: int = Opt(256, "--max-texts", min=1, help="Most texts of a request"),
+    max_queue: int = Opt(256, "--max-queue", min=1, help="Requests that may wait or run; more are answered with 503"),
+    timeout: float = Opt(60, "--timeout", min=0.001, help="Seconds for an answer"),
+    # fmt: on
+):
+    """Serve a compiled pipeline over HTTP until SIGTERM or Ctrl+C, then finish what is running.
+
+    POST /entities, a page at /, GET /health and /metrics, a description at /openapi.json. With --encoder-only
+    POST /vectors instead of the first two. Only programs on this machine can ask, unless --host says otherwise.
+    """
+    with exit_on_user_error():
+        serve(
+            pipeline,
+            host=host,
+            port=port,
+            workers=workers,
+            gpus_per_worker=gpus_per_worker,
+            encoder_only=encoder_only,
+            batch_wordpieces=batch_wordpieces,
+            max_characters=max_characters,
+            max_texts=max_texts,
+            max_queue=max_queue,
+            timeout=timeout,
+        )
+
+
+def serve(
+    pipeline: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    gpus_per_worker: float = 0,
+    encoder_only: bool = False,
+    batch_wordpieces: int = 4096,
+    max_characters: int = 100_000,
+    max_texts: int = 256,
+    max_queue: int = 256,
+    timeout: float = 60,
+) -> None:
+    """Serve a pipeline until a signal stops it. Call it in the main thread.
+
+    pipeline (str): Folder or name of an installed package.
+    host (str): Address to listen on.
+    port (int): Port to listen on, 0 for a free one.
+    workers (int): Loaded pipelines, each in a process of its own. They share the cores.
+    gpus_per_worker (float): GPUs of each worker, 0 for the CPU.
+    encoder_only (bool): Answer token vectors instead of entities.
+    batch_wordpieces (int): Most wordpieces of a batch, 0 to run each request alone.
+    max_characters (int): Longest text.
+    max_texts (int): Most texts of a request.
+    max_queue (int): Requests that may wait or run.
+    timeout (float): Seconds for an answer.
+    RAISES (UserError): If Ray is missing, the pipeline can't be loaded, or the port can't be opened.
+    """
+    try:
+        from .service import cluster
+        from .service.front import FrontSettings
+        from .service.place import find_pipeline
+        from .service.requests import Limits
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "scripts":
+            raise
+        raise UserError(
+            f"{error.name} is not installed, which serving needs. Install it: pip install -r requirements-scale.txt"
+        ) from error
+    place = find_pipeline(pipeline)
+    limits = Limits(max_characters, max_texts, max_queue, timeout)
+    settings = FrontSettings(host, find_port(host, port), workers, batch_wordpieces, encoder_only, limits)
+    stopped = threading.Event()
+    with cluster.run(place, settings, threads=max(1, available_cores() // workers), gpus_per_worker=gpus_per_worker):
+        # After Ray, which has handlers of its own.
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: stopped.set())
+        address = f"[{host}]" if ":" in host else host
+        msg.good(f"Serving {place.title} at http://{address}:{settings.port}")
+        stopped.wait()
+        msg.info("Stopping: what is running is finished first")
+
+
+def find_port(host: str, port: int) -> int:
+    """RETURNS (int): The port, or a free one for 0.
+    RAISES (UserError): If nothing can listen there.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family) as listener:
+            return listener.getsockname()[1]
+    except OSError as error:
+        raise UserError(
+            f"Can't listen on {host}, port {port}: {error.strerror}. Choose another --port or --host."
+        ) from error
+
+
+if __name__ == "__main__":
+    typer.run(serve_cli)

@@ -1,0 +1,169 @@
+"""The HTTP interface: paths, answers and errors."""
+
+import asyncio
+import json
+from typing import Any, Awaitable, List
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+
+from ..compiled_transformer import OCTETS
+from .metrics import CountRequests
+from .page import PAGE, render
+from .requests import (
+    MAX_BODY,
+    Error,
+    Refused,
+    TextEntities,
+    TextsEntities,
+    TextsRequest,
+    TextsVectors,
+    read_docs,
+    read_texts,
+)
+
+CLIENT_CLOSED = 499  # Nobody reads it; the name comes from nginx.
+TEXTS_BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": TextsRequest.model_json_schema()}}}
+}
+ERRORS = {
+    400: "Not JSON",
+    405: "Wrong method",
+    413: "Too many texts, or one too long",
+    422: "Wrong fields or types",
+    503: "Too many requests are waiting; the header Retry-After says for how many seconds to wait",
+    504: "It took too long",
+}
+ERROR_RESPONSES = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
+
+
+def make_app(front) -> FastAPI:
+    """Make the app of a front.
+
+    front (Front): Answers documents, and has the place, the settings and the metrics.
+    RETURNS (FastAPI): The app, which describes itself at /openapi.json.
+    """
+    app = FastAPI(title=front.place.title, version="1", redoc_url=None, docs_url=None)
+    app.add_middleware(CountRequests, metrics=front.metrics)
+    limits, metrics = front.settings.limits, front.metrics
+
+    async def run(request: Request, documents: List[Any], texts: List[str]) -> List[bytes]:
+        answers = await unless_gone(request, front.answer(documents, texts))
+        metrics.texts.inc(len(texts))
+        return answers
+
+    async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
+        asked = read_texts(await read_body(request), limits)
+        texts = [asked.text] if asked.texts is None else asked.texts
+        return asked, await run(request, texts, texts)
+
+    if front.settings.encoder_only:
+
+        @app.post(
+            "/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY
+        )
+        async def vectors(request: Request) -> Response:
+            """Token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
+            if request.headers.get("content-type") == OCTETS:
+                place = front.place
+                docs = read_docs(await read_body(request), place.encoder_id, place.encoder, limits)
+                answers = await run(request, docs, [doc["text"] for doc in docs])
+                return Response(b"".join(answers), media_type=OCTETS)
+            _, answers = await answer_texts(request)
+            return make_json(b'{"results":[', b",".join(answers), b"]}")
+
+    else:
+
+        @app.post(
+            "/entities",
+            responses={200: {"model": TextEntities | TextsEntities}, **ERROR_RESPONSES},
+            openapi_extra=TEXTS_BODY,
+        )
+        async def entities(request: Request) -> Response:
+            """Entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
+            asked, answers = await answer_texts(request)
+            if asked.texts is None:
+                return make_json(b'{"entities":', answers[0], b"}")
+            return make_json(b'{"results":[', b",".join(b'{"entities":%s}' % answer for answer in answers), b"]}")
+
+        @app.get("/", include_in_schema=False)
+        async def page() -> HTMLResponse:
+            return HTMLResponse(PAGE)
+
+        @app.post("/displacy", include_in_schema=False)
+        async def displacy(request: Request) -> HTMLResponse:
+            """The text of the page as HTML, with its entities marked."""
+            asked, answers = await answer_texts(request)
+            if asked.text is None:
+                raise Refused(422, 'Send "text".')
+            return HTMLResponse(render(asked.text, json.loads(answers[0])))
+
+    @app.get("/health")
+    async def health() -> dict:
+        """Says that the service takes requests."""
+        return {"status": "ok", "pipeline": front.place.title, "workers": front.settings.workers}
+
+    @app.get("/metrics", response_class=Response)
+    async def get_metrics() -> Response:
+        """Numbers in Prometheus' text format."""
+        return Response(metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(Refused)
+    async def refuse(request: Request, error: Refused) -> Response:
+        if error.status == CLIENT_CLOSED:
+            metrics.gone.inc()
+        return make_error(error.status, str(error), error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_path(request: Request, error: HTTPException) -> Response:
+        paths = ", ".join(sorted({route.path for route in app.routes}))
+        hint = f"Use {error.headers['Allow']}" if error.status_code == 405 else f"There are: {paths}"
+        return make_error(error.status_code, f"{request.url.path}: {error.detail}. {hint}.", error.headers)
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> Response:
+        return make_error(500, "The pipeline failed on this request or on one that ran with it. Send it again alone.")
+
+    return app
+
+
+async def read_body(request: Request) -> bytes:
+    """RAISES (Refused): If it is too large, before all of it is in memory."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Refused(413, f"The body is larger than {MAX_BODY // 2**20} MiB. Send less at once.")
+    return bytes(body)
+
+
+async def unless_gone(request: Request, answer: Awaitable[List[bytes]]) -> List[bytes]:
+    """Wait for an answer, or give it up if the client goes away meanwhile.
+
+    RAISES (Refused): If the client went away.
+    """
+    work = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(wait_until_gone(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise Refused(CLIENT_CLOSED, "The client went away.")
+    finally:
+        gone.cancel()
+        work.cancel()
+
+
+async def wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def make_json(*parts: bytes) -> Response:
+    return Response(b"".join(parts), media_type="application/json")
+
+
+def make_error(status: int, message: str, headers=None) -> Response:
+    body = json.dumps({"error": message}, ensure_ascii=False).encode("utf8")
+    return Response(body, status_code=status, media_type="application/json", headers=dict(headers or {}))

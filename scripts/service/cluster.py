@@ -1,0 +1,81 @@
+"""Start Ray on this machine, run the front and the workers on it, and stop all of it."""
+
+import contextlib
+import logging
+import os
+from typing import Iterator
+
+# Before Ray is imported. No telemetry; no request logs; a machine without a GPU is no reason to hide one later.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray  # noqa: E402
+from ray import serve  # noqa: E402
+from ray.serve.config import HTTPOptions  # noqa: E402
+from ray.serve.schema import LoggingConfig  # noqa: E402
+
+from ..console import UserError  # noqa: E402
+from .front import BATCHES_PER_WORKER, Front, FrontSettings  # noqa: E402
+from .place import Place  # noqa: E402
+from .worker import Worker  # noqa: E402
+
+OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a worker to the front.
+UNLIMITED = 1_000_000  # The front counts by itself.
+
+
+@contextlib.contextmanager
+def run(place: Place, settings: FrontSettings, *, threads: int, gpus_per_worker: float) -> Iterator[None]:
+    """Serve inside the block. When it ends, what is running is finished.
+
+    place (Place): The pipeline.
+    threads (int): Threads of each worker's engine.
+    gpus_per_worker (float): GPUs of each worker, 0 for the CPU.
+    RAISES (UserError): If a worker can't load the pipeline, or there are too few GPUs.
+    """
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE,
+    )
+    try:
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        gpus = ray.cluster_resources().get("GPU", 0)
+        if gpus_per_worker * settings.workers > gpus:
+            raise UserError(
+                f"{settings.workers} workers with {gpus_per_worker:g} GPUs each were asked for, but Ray finds {gpus:g} GPUs "
+                "here. Lower --workers or --gpus-per-worker."
+            )
+        front = deploy(place, settings, threads, gpus_per_worker)
+        front.listen.remote().result()
+        yield
+        front.drain.remote().result()
+    finally:
+        ray.shutdown()
+
+
+def deploy(place: Place, settings: FrontSettings, threads: int, gpus_per_worker: float):
+    """RETURNS (DeploymentHandle): The front. Its workers have loaded the pipeline.
+    RAISES (UserError): If they can't.
+    """
+    logs = LoggingConfig(log_level="ERROR", enable_access_log=False)
+    serve.start(http_options=HTTPOptions(location="NoServer"), logging_config=logs)
+    # The engines' threads are divided by hand, so Ray has no cores to count.
+    workers = serve.deployment(
+        Worker,
+        num_replicas=settings.workers,
+        max_ongoing_requests=BATCHES_PER_WORKER,
+        ray_actor_options={"num_cpus": 0, "num_gpus": gpus_per_worker},
+        logging_config=logs,
+    ).bind(place, threads, gpus_per_worker > 0, settings.encoder_only, settings.limits.characters)
+    front = serve.deployment(
+        Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs
+    ).bind(workers, place, settings)
+    try:
+        return serve.run(front, name="entities", route_prefix=None)
+    except RuntimeError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1].strip().rstrip(".")
+        raise UserError(f"A worker can't load {place.name}: {reason}. Mend it, and start again.") from error

@@ -1,0 +1,113 @@
+"""The front: takes HTTP requests, gathers them into batches, and gives the batches to the workers.
+
+It listens itself, and not through the HTTP proxy of Ray Serve: that one would make an actor call of every request, which
+takes more CPU time than a sentence takes in the pipeline. Here only a batch is an actor call.
+"""
+
+import asyncio
+import socket
+from typing import Any, List, NamedTuple, Sequence
+
+import uvicorn
+from ray.serve.handle import DeploymentHandle
+
+from ..compiled_transformer import read_tokenizer
+from .api import make_app
+from .batcher import Batcher
+from .metrics import Metrics
+from .place import Place
+from .requests import Limits, Refused
+
+KEEP_ALIVE = 75  # Seconds that an idle connection stays open.
+BACKLOG = 2048
+BATCHES_PER_WORKER = 2  # One runs, the next one is there already.
+LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
+BUSY = {"Retry-After": "1"}
+
+
+class FrontSettings(NamedTuple):
+    """How the front listens and batches. Plain data, which goes to another process."""
+
+    host: str
+    port: int
+    workers: int
+    batch_wordpieces: int
+    encoder_only: bool
+    limits: Limits
+
+
+class Front:
+    """Ray Serve runs it as a deployment with one replica.
+
+    workers (DeploymentHandle): The workers.
+    place (Place): The pipeline that they have loaded.
+    """
+
+    def __init__(self, workers: DeploymentHandle, place: Place, settings: FrontSettings) -> None:
+        self.place = place
+        self.settings = settings
+        self.metrics = Metrics(lambda: self._waiting)
+        self._waiting = 0
+        self._workers = workers
+        with open(place.tokenizer, "rb") as file_:
+            self._tokenizer = read_tokenizer(file_.read())
+        slots = settings.workers * (BATCHES_PER_WORKER if settings.batch_wordpieces else 1)
+        self._batcher = Batcher(self._ask, settings.batch_wordpieces, slots, self.metrics)
+
+    async def listen(self) -> None:
+        """Open the port.
+
+        RAISES (OSError): If it can't be opened.
+        """
+        settings = self.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        config = uvicorn.Config(
+            make_app(self),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+
+    async def drain(self) -> None:
+        """Take no more connections, and finish what is running."""
+        self._server.should_exit = True
+        await self._serving
+
+    async def answer(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
+        """Answer a request's documents.
+
+        texts (List[str]): Their texts.
+        RETURNS (List[bytes]): The answer to each.
+        RAISES (Refused): If too many requests wait already, it takes too long, or the pipeline fails.
+        """
+        if not documents:
+            return []
+        limits = self.settings.limits
+        if self._waiting >= limits.queue:
+            raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
+        self._waiting += 1
+        try:
+            return await asyncio.wait_for(self._run(documents, texts), limits.seconds)
+        except asyncio.TimeoutError:
+            raise Refused(504, f"There was no answer within {limits.seconds:g} seconds. Send less, or try later.") from None
+        finally:
+            self._waiting -= 1
+
+    async def _run(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
+        if sum(map(len, texts)) < LONG:
+            lengths = self._count_wordpieces(texts)
+        else:
+            lengths = await asyncio.to_thread(self._count_wordpieces, texts)
+        return await self._batcher.run(documents, lengths)
+
+    def _count_wordpieces(self, texts: List[str]) -> List[int]:
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [len(encoding) for encoding in encodings]
+
+    async def _ask(self, documents: List[Any]) -> List[bytes]:
+        return await self._workers.run.remote(documents)

@@ -1,0 +1,138 @@
+"""What clients may send, and how they are told that they may not."""
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import numpy
+import srsly
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MAX_BODY = 32 * 2**20  # Bytes
+
+
+class Limits(NamedTuple):
+    """What one request may cost, and how many may wait."""
+
+    characters: int  # of a text
+    texts: int  # of a request
+    queue: int  # requests that wait or run
+    seconds: float  # for an answer
+
+
+class Refused(Exception):
+    """A request that is not answered. Its message goes to the client: one sentence, without the texts.
+
+    status (int): HTTP status.
+    """
+
+    def __init__(self, status: int, message: str, headers: Optional[Dict[str, str]] = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
+class TextsRequest(BaseModel):
+    """One text, or several."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"text": "Ada met Karl."}]})
+    text: Optional[str] = Field(None, description="One text")
+    texts: Optional[List[str]] = Field(None, description="Several texts, instead of `text`")
+
+
+class Entity(BaseModel):
+    start: int = Field(description="First character in the text")
+    end: int = Field(description="Character after the last")
+    label: str
+    text: str
+
+
+class TextEntities(BaseModel):
+    entities: List[Entity]
+
+
+class TextsEntities(BaseModel):
+    results: List[TextEntities] = Field(description="One for each of `texts`, in their order")
+
+
+class TextVectors(BaseModel):
+    tokens: List[str]
+    vectors: List[List[float]] = Field(description="One for each token")
+
+
+class TextsVectors(BaseModel):
+    results: List[TextVectors] = Field(description="One for each text, in their order")
+
+
+class Error(BaseModel):
+    error: str = Field(description="What was wrong, and what to do")
+
+
+def read_texts(body: bytes, limits: Limits) -> TextsRequest:
+    """Read a JSON body.
+
+    RAISES (Refused): If it is not JSON (400), not as it should be (422), or too much (413).
+    """
+    try:
+        request = TextsRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise Refused(400, f'The body is not JSON ({first["msg"]}). Send {{"text": "..."}}.') from None
+        where = ".".join(str(part) for part in first["loc"]) or "The body"
+        raise Refused(
+            422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.'
+        ) from None
+    if (request.text is None) == (request.texts is None):
+        raise Refused(422, 'Send either "text" or "texts", and not null.')
+    check_limits([request.text] if request.texts is None else request.texts, limits)
+    return request
+
+
+def check_limits(texts: List[str], limits: Limits) -> None:
+    """RAISES (Refused): If there are too many texts, or one is too long."""
+    if len(texts) > limits.texts:
+        raise Refused(413, f"{len(texts)} texts in one request are too many. Send up to {limits.texts} at once.")
+    for number, text in enumerate(texts, 1):
+        if len(text) > limits.characters:
+            raise Refused(
+                413,
+                f"Text {number} has {len(text)} characters, more than the {limits.characters} that are allowed. "
+                "Cut it, or annotate it with `python -m scripts.annotate`.",
+            )
+
+
+def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
+    """Read what `compiled_transformer.RemoteEncoder` sends.
+
+    encoder_id (str): Of the encoder that runs here.
+    encoder (str): The same in words.
+    RAISES (Refused): If it is something else (400, 422), meant for another encoder (409), or too much (413).
+    """
+    try:
+        request = srsly.msgpack_loads(body)
+    except Exception:  # Of many kinds.
+        raise Refused(400, "The body is not msgpack. Run the same version of the project here and there.") from None
+    try:
+        expected, docs = request["encoder"], request["docs"]
+        valid = all(is_packed_doc(doc) for doc in docs)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        expected, docs, valid = None, [], False
+    if not valid:
+        raise Refused(422, "The body is not a list of Docs. Run the same version of the project here and there.")
+    if expected != encoder_id:
+        raise Refused(
+            409,
+            f"it runs another encoder than the one this pipeline was made with, or with other windows ({encoder}). "
+            "Serve the pipeline that this one comes from.",
+        )
+    check_limits([doc["text"] for doc in docs], limits)
+    return docs
+
+
+def is_packed_doc(doc: Dict[str, Any]) -> bool:
+    """RETURNS (bool): Whether its tokens cover its text in order, with at most one space between them."""
+    text = doc["text"]
+    tokens = numpy.frombuffer(doc["tokens"], dtype="<i4").reshape(-1, 2).astype("int64")
+    starts, ends = tokens[:, 0], tokens.sum(axis=1)
+    gaps = numpy.append(starts, len(text)) - numpy.append([0], ends)
+    is_covered = bool(((gaps >= 0) & (gaps <= 1)).all()) and gaps[0] == 0 and bool((tokens[:, 1] > 0).all())
+    return isinstance(text, str) and is_covered and len(doc.get("sents", tokens)) == len(tokens)

@@ -1,0 +1,1 @@
+"""Training of the reference pipeline, around spaCy's own loop."""
