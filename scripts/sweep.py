@@ -59,7 +59,7 @@ def sweep_cli(
             learning_rates=parse_numbers("--learning-rates", learning_rates, float),
             epochs=epochs, gpu=gpu, overrides=parse_config_overrides(context.args),
         )  # fmt: skip
-    msg.table([make_row(row) for row in rows], header=HEADER, aligns="rrrrrrrl", divider=True)
+    msg.table([make_row(row) for row in rows], header=HEADER, aligns=(*"rrrrrrrl",), divider=True)
 
 
 def parse_numbers(option: str, text: str, kind: type) -> List[Any]:
