@@ -535,7 +535,7 @@ def test_others_can_be_trained_on_its_vectors(compiled_path, dev_corpus, texts):
     nlp.remove_pipe("ner")
     config = load_config(compiled_path / "config.cfg")["components"]["ner"]
     factory = config.pop("factory")
-    nlp.add_pipe(factory, config=config)
+    nlp.add_pipe(factory, name="ner", config=config)
     optimizer = nlp.get_pipe("ner").initialize(lambda: examples, nlp=nlp) or Adam(0.005)
     losses = []
     for _ in range(15):

@@ -16,8 +16,8 @@ from .reference import Reference
 def save_skeleton(reference: Reference, folder: Path) -> None:
     """Save everything of a compiled pipeline but the encoder.
 
-    Every `TransformerListener` becomes spaCy's own `Tok2VecListener`, in the models and in the config; all other
-    weights stay as they were. The loaded reference is changed by this and must not be used afterwards; its folder
+    Every `TransformerListener` becomes spaCy's own `Tok2VecListener`, in the models and in the config, and every "ner"
+    the faster "greedy_ner"; all weights stay as they were. The loaded reference is changed by this and must not be used afterwards; its folder
     is not touched.
 
     reference (Reference): The trained pipeline.
@@ -45,6 +45,9 @@ def make_config(reference: Reference) -> Config:
     }
     for component in reference.listeners:
         components[component] = replace_listeners(components[component], reference.width)
+    for component in components.values():
+        if component.get("factory") == "ner":
+            component["factory"] = "greedy_ner"
     return config
 
 
