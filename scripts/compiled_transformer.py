@@ -437,7 +437,7 @@ def forward(
     counts = numpy.zeros(nowhere + 1, dtype="int64")
     for group in util.minibatch(windows, WINDOWS_AT_ONCE):
         wordpieces = encoder.get_wordpieces(tokens, group)
-        batches = get_micro_batches(wordpieces.lengths, model.attrs["batch_wordpieces"])
+        batches = get_micro_batches(wordpieces.lengths, get_budget(wordpieces, model.attrs))
         padded = [pad(wordpieces, batch, encoder.manifest, nowhere) for batch in batches]
         outputs = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
         for micro_batch, vectors in zip(padded, outputs):
@@ -571,6 +571,16 @@ class Padded(NamedTuple):
     mask: Ints2d  # (n_windows, length), 1 for wordpieces and 0 for padding
     first: Ints2d  # (n_windows, length)
     last: Ints2d  # (n_windows, length)
+
+
+def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
+    """Divide few wordpieces among the threads: one thread each does more together than all threads on one micro-batch.
+
+    settings (Dict[str, Any]): The component's.
+    RETURNS (int): Most wordpieces of a micro-batch.
+    """
+    threads = (settings["threads"] or available_cores()) if settings["device"] == "cpu" else 1
+    return min(settings["batch_wordpieces"], math.ceil(int(wordpieces.lengths.sum()) / threads))
 
 
 def get_micro_batches(lengths: Ints1d, budget: int) -> Iterator[Ints1d]:
@@ -911,17 +921,19 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) 
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
     import onnxruntime
 
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
-    if provider not in onnxruntime.get_available_providers():
+    on_gpu = manifest["options"].get("providers", ["CUDAExecutionProvider"])
+    providers = on_gpu if device == "cuda" else ["CPUExecutionProvider"]
+    missing = set(providers) - set(onnxruntime.get_available_providers())
+    if missing:
         raise ValueError(
-            f"Setting 'device' is {device!r}, but this onnxruntime has no {provider}. "
+            f"Setting 'device' is {device!r}, but this onnxruntime has no {' and no '.join(sorted(missing))}. "
             "Set 'device' to 'cpu', or install onnxruntime-gpu."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=[provider])
+    session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=providers)
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
         return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]

@@ -1,7 +1,7 @@
 """Build encoders for onnxruntime, https://onnxruntime.ai."""
 
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 import onnx
 from numpy import ndarray
@@ -46,11 +46,11 @@ def build_fp16(exported: Path, config: PretrainedConfig, folder: Path) -> None:
         onnx.save(model, folder / "encoder.onnx")
 
 
-def has_cuda() -> bool:
-    """RETURNS (bool): Whether this onnxruntime can use an NVIDIA GPU."""
+def get_providers() -> Set[str]:
+    """RETURNS (Set[str]): The kinds of hardware that this onnxruntime is built for."""
     import onnxruntime
 
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return set(onnxruntime.get_available_providers())
 
 
 def build_int8(exported: Path, config: PretrainedConfig, folder: Path) -> None:

@@ -100,19 +100,21 @@ class Candidate(NamedTuple):
             hint = INSTALL_HINTS.get(missing[0], f"Run `pip install {' '.join(missing)}`.")
             return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed. {hint}"
         if self.device == "cuda":
-            return why_no_gpu(self.engine)
+            return why_no_gpu(self.engine, self.options.get("providers", ["CUDAExecutionProvider"]))
         features = get_cpu_features()
         if "bf16" in self.precision and not set(FAST_WITH["bf16"]) & set(features):
             return f"this CPU has no {' or '.join(FAST_WITH['bf16'])}, without which bf16 is far slower than fp32"
         return None
 
 
-def why_no_gpu(engine: str) -> Optional[str]:
+def why_no_gpu(engine: str, providers: List[str]) -> Optional[str]:
     """RETURNS (Optional[str]): Why an engine can't use a GPU here, None if it can."""
     if not torch.cuda.is_available():
         return "no GPU was found (torch.cuda.is_available() is false)"
-    if engine == "onnxruntime" and not build_onnxruntime.has_cuda():
-        return "this onnxruntime can't use the GPU. Run `pip install onnxruntime-gpu`."
+    missing = set(providers) - build_onnxruntime.get_providers() if engine == "onnxruntime" else set()
+    if missing:
+        tensorrt = " tensorrt" if "TensorrtExecutionProvider" in missing else ""
+        return f"this onnxruntime has no {' and no '.join(sorted(missing))}. Run `pip install onnxruntime-gpu{tensorrt}`."
     return None
 
 
@@ -152,6 +154,8 @@ def get_candidates() -> List[Candidate]:
     """RETURNS (List[Candidate]): All candidates: a safe one, then the most promising and the cheapest to build."""
     onnx_int8 = partial(with_onnx_and_calibration, build_onnxruntime.build_static_int8)
     openvino_int8 = partial(with_onnx_and_calibration, build_openvino.build_int8)
+    # What TensorRT has no operation for runs in CUDA.
+    tensorrt = {"providers": ["TensorrtExecutionProvider", "CUDAExecutionProvider"]}
     f32, bf16 = {"INFERENCE_PRECISION_HINT": "f32"}, {"INFERENCE_PRECISION_HINT": "bf16"}
     # fmt: off
     return [
@@ -162,6 +166,7 @@ def get_candidates() -> List[Candidate]:
         Candidate("openvino-int8-bf16", "openvino", "int8+bf16", openvino_int8, ["nncf"], bf16),
         Candidate("torch-fp16-cuda", "torch", "fp16", with_torch, [], {"dtype": "float16"}, "cuda"),
         Candidate("onnxruntime-fp16-cuda", "onnxruntime", "fp16", partial(with_onnx, build_onnxruntime.build_fp16), [], {}, "cuda"),
+        Candidate("onnxruntime-fp16-tensorrt", "onnxruntime", "fp16", partial(with_onnx, build_onnxruntime.build_fp16), [], tensorrt, "cuda"),
         Candidate("openvino-fp32", "openvino", "fp32", partial(with_openvino, False), [], f32),
         Candidate("torch-bf16", "torch", "bf16", with_torch, [], {"dtype": "bfloat16"}),
         Candidate("torch-fp32", "torch", "fp32", with_torch, [], {"dtype": "float32"}),
