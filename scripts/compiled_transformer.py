@@ -951,7 +951,13 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int) -> 
     model = core.compile_model(
         core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"]),
         "CPU",
-        {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads, **manifest["options"]},
+        {
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": threads,
+            # Two processes that have a part of the cores each would both pin their threads to the first ones.
+            "ENABLE_CPU_PINNING": threads >= available_cores(),
+            **manifest["options"],
+        },
     )
     return run_openvino(model)
 

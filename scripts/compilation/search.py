@@ -89,7 +89,9 @@ def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
 
 def name_settings(base: Row, settings: Dict[str, Any]) -> str:
     """RETURNS (str): Name of the row for a candidate with other settings."""
-    return ", ".join([base["name"], *(f"{name} {value}" for name, value in settings.items())])
+    candidate, _, _ = base["name"].partition(",")
+    merged = {**base["settings"], **settings}
+    return ", ".join([candidate, *(f"{name} {value}" for name, value in merged.items() if name != "device")])
 
 
 def make_row(name: str, engine: str, precision: str) -> Row:
