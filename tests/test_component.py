@@ -319,6 +319,32 @@ def test_micro_batches_at_once(paths, texts, expected, engine, threads):
         assert_allclose(doc.tensor, other.tensor, atol=1e-4)
 
 
+@pytest.mark.skipif(runtime.available_cores() < 2, reason="needs two cores to choose from")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_part_of_the_cores_is_not_always_the_same_part(paths, texts, tmp_path, engine):
+    """Two processes with one thread each would else share the first core."""
+    code = """
+import json, os, sys, threading
+import spacy
+from scripts import compiled_transformer
+path, texts = json.loads(sys.argv[1])
+nlp = spacy.load(path, config={"components.transformer.threads": 1})
+nlp(texts[0])  # What starts looks at the cores one by one.
+work = threading.Thread(target=lambda: list(nlp.pipe(texts * 20)))
+work.start()
+cores = set()
+while work.is_alive():  # Threads are pinned only while they compute.
+    for task in os.listdir("/proc/self/task"):
+        try:
+            cores.add(len(os.sched_getaffinity(int(task))))
+        except ProcessLookupError:
+            pass
+print(json.dumps(sorted(cores)))
+"""
+    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts])
+    assert cores == [len(os.sched_getaffinity(0))]
+
+
 # Batches in a stream
 
 
