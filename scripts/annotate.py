@@ -199,7 +199,7 @@ def process(
     start = time.perf_counter()
     words = 0
     with (
-        start_ray(address, workers, threads, gpus_per_worker) as pool,
+        start_ray(address, len(waiting), workers, threads, gpus_per_worker) as pool,
         tqdm.tqdm(total=n_records, initial=n_done, desc="Annotating", unit=" documents", disable=silent) as progress,
     ):
         worker_settings = {**worker_settings, "threads": pool.threads, "use_gpu": pool.gpus > 0}
@@ -210,7 +210,7 @@ def process(
         return {
             "workers": pool.workers,
             "threads": pool.threads,
-            "seconds": time.perf_counter() - start,
+            "seconds": round(time.perf_counter() - start, 3),
             "words": words,
         }
 

@@ -1,6 +1,6 @@
 """Measure how much faster and smaller the compiled pipeline is.
 
-The way of the data: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png}
+The way of the data: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png} and benchmark-length.png
 """
 
 import itertools
@@ -19,9 +19,13 @@ from wasabi import msg
 
 from .compilation.benchmark_plot import draw_plot
 from .compilation.benchmark_report import make_markdown, print_tables
+from .compilation.breakdown import WORDS, measure_breakdown
 from .compilation.gate import read_corpus
+from .compilation.length_plot import draw_length_plot
+from .compilation.lengths import REFERENCE_LONGEST, compare_length, list_lengths
 from .compilation.machine import describe_machine, get_size_mb
 from .compilation.process import PipelineError, PipelineProcess
+from .compilation.profiled import ProfiledProcess
 from .compilation.reference import require_gpu
 from .compilation.timing import Throughput, choose_sentences, compare_latency, compare_throughput, summarize
 from .compiled_transformer import MANIFEST, available_cores
@@ -29,6 +33,7 @@ from .console import UserError, exit_on_user_error, replace_when_done
 from .evaluate import check_pipelines
 
 BATCH_SIZES = (1, 32, 64, 128)
+LENGTHS_HELP = f"100, 1,000 and so on are measured, the trained pipeline up to {REFERENCE_LONGEST:,}."
 LOADS = 3  # The first may wait for the disk; the median doesn't.
 
 
@@ -37,11 +42,12 @@ def benchmark_cli(
     reference: Path = Arg(..., help="Folder of the trained pipeline"),
     compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
     corpus: Path = Arg(..., help="Corpus in .spacy format with the texts to run"),
-    metrics_dir: Path = Arg(..., help="Folder for benchmark.json, benchmark.md and benchmark.png"),
+    metrics_dir: Path = Arg(..., help="Folder for benchmark.json, .md and .png, and benchmark-length.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),
     rounds: int = Opt(3, "--rounds", "-r", min=1, help="Rounds that count, after one that warms up"),
     words: int = Opt(20000, "--words", "-w", min=1, help="Words of the documents for the throughput, at least"),
     sentences: int = Opt(100, "--sentences", "-s", min=1, help="Sentences, and documents, for the latency"),
+    longest: int = Opt(100000, "--longest", "-l", min=100, help=f"Words of the longest document. {LENGTHS_HELP}"),
     # fmt: on
 ):
     """Measure the speed, memory and size of the trained and the compiled pipeline, side by side.
@@ -59,10 +65,11 @@ def benchmark_cli(
             rounds=rounds,
             n_words=words,
             n_sentences=sentences,
+            longest=longest,
             silent=False,
         )
     print_tables(metrics)
-    msg.good(f"Saved the numbers, a table and a plot as benchmark.json, .md and .png in {metrics_dir}")
+    msg.good(f"Saved numbers, tables and plots as benchmark.json, .md and .png, and benchmark-length.png in {metrics_dir}")
 
 
 def benchmark(
@@ -75,18 +82,20 @@ def benchmark(
     rounds: int = 3,
     n_words: int = 20000,
     n_sentences: int = 100,
+    longest: int = 100000,
     silent: bool = True,
 ) -> Dict[str, Any]:
-    """Write benchmark.json, benchmark.md and benchmark.png, all three or none.
+    """Write benchmark.json, benchmark.md, benchmark.png and benchmark-length.png, all four or none.
 
     reference (Path): Folder of the trained pipeline.
     compiled (Path): Folder of the compiled pipeline.
     corpus (Path): Corpus in .spacy format, with entities and sentences.
-    metrics_dir (Path): Folder for the three files.
+    metrics_dir (Path): Folder for the four files.
     gpu (int): GPU to use, -1 for the CPU.
     rounds (int): Rounds that count, after one that warms up.
     n_words (int): Words of the documents for the throughput, at least.
     n_sentences (int): Sentences, and documents, for the latency.
+    longest (int): Words of the longest document.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Any]): What is written to benchmark.json.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing, or a pipeline fails.
@@ -105,7 +114,9 @@ def benchmark(
         "latency_document": choose_documents(docs, n_sentences),
     }
     try:
-        metrics = measure((reference, compiled), texts, single_texts, gpu=gpu, rounds=rounds, silent=silent)
+        metrics = measure(
+            (reference, compiled), texts, single_texts, docs, longest=longest, gpu=gpu, rounds=rounds, silent=silent
+        )
     except PipelineError as error:
         raise UserError(
             f"A pipeline failed while it was measured: {str(error).rstrip('.')}. "
@@ -116,10 +127,12 @@ def benchmark(
         replace_when_done(metrics_dir / "benchmark.json") as json_file,
         replace_when_done(metrics_dir / "benchmark.md") as markdown_file,
         replace_when_done(metrics_dir / "benchmark.png") as plot_file,
+        replace_when_done(metrics_dir / "benchmark-length.png") as length_plot_file,
     ):
         srsly.write_json(json_file, metrics)
         markdown_file.write_text(make_markdown(metrics), encoding="utf8")
         draw_plot(metrics, plot_file)
+        draw_length_plot(metrics, length_plot_file)
     return metrics
 
 
@@ -149,7 +162,9 @@ def measure(
     paths: Tuple[Path, Path],
     texts: List[str],
     single_texts: Dict[str, List[str]],
+    docs: Sequence[Doc],
     *,
+    longest: int,
     gpu: int,
     rounds: int,
     silent: bool,
@@ -159,33 +174,55 @@ def measure(
     paths (Tuple[Path, Path]): Folders of the reference and of the compiled pipeline.
     texts (List[str]): Texts for the throughput.
     single_texts (Dict[str, List[str]]): Texts that run one at a time, by the name of the measure.
-    RETURNS (Dict[str, Any]): The "machine", what was "measured", the "reference", "compiled" and their "speedup".
+    docs (Sequence[Doc]): The corpus that documents of any length are made from.
+    longest (int): Words of the longest of them.
+    RETURNS (Dict[str, Any]): The "machine", what was "measured", the "reference", "compiled" and their "speedup", and
+        of the compiled pipeline the "stages", the "wordpieces" and the "encoder".
     RAISES (PipelineError): If a pipeline fails.
     """
     latencies: Dict[str, List[Dict[str, float]]] = {}  # the reference's and the compiled pipeline's, as all below
     throughputs: Dict[str, Throughput] = {}
-    n_steps = LOADS + len(single_texts) + len(BATCH_SIZES)
+    peaks: Dict[str, List[float]] = {}
+    lengths = list_lengths(longest)
+    n_steps = LOADS + len(single_texts) + len(BATCH_SIZES) + 2 + len(lengths)
     with tqdm.tqdm(total=n_steps, unit="step", disable=silent, leave=False) as progress:
         load_seconds = measure_loads(paths, gpu, progress)
-        with PipelineProcess(paths[0], gpu=gpu) as reference, PipelineProcess(paths[1], gpu=gpu) as compiled:
+        with ProfiledProcess(paths[0], gpu=gpu) as reference, ProfiledProcess(paths[1], gpu=gpu) as compiled:
             for name, singles in single_texts.items():
                 progress.set_description(name.capitalize().replace("_", " of a "))
                 latencies[name] = [summarize(times) for times in compare_latency(reference, compiled, singles, rounds)]
                 progress.update()
             for batch_size in BATCH_SIZES:
                 progress.set_description(f"Throughput in batches of {batch_size}")
-                throughput = compare_throughput(reference, compiled, texts, batch_size, rounds)
+                # Later ones find both pipelines warm with the same texts.
+                is_first = batch_size == BATCH_SIZES[0]
+                throughput = compare_throughput(reference, compiled, texts, batch_size, rounds, warm_up=is_first)
                 throughputs[str(batch_size)] = throughput
+                peaks[str(batch_size)] = [reference.peak_memory(), compiled.peak_memory()]
                 progress.update()
-            words = reference.throughput(texts, max(BATCH_SIZES))["words"]
-            peaks = [reference.peak_memory(), compiled.peak_memory()]
+            best_sizes = [choose_best(throughputs, side) for side in range(2)]
+            progress.set_description("Throughput in the best batches of each")
+            best = compare_throughput(
+                reference, compiled, texts, best_sizes[0], rounds, compiled_batch_size=best_sizes[1], warm_up=False
+            )
+            progress.update()
+            progress.set_description("Stages of the compiled pipeline")
+            breakdown = measure_breakdown(reference, compiled, texts, best_sizes[1], rounds)
+            progress.update()
+            words = compiled.throughput(texts, best_sizes[1])["words"]
+        by_length = measure_lengths(paths, docs, lengths, gpu, rounds, progress)
+    breakdown["stages"]["pipe"] = WORDS / float(numpy.median(best.compiled))
     sides = [
         {
             "throughput": {size: float(numpy.median(speeds[side])) for size, speeds in throughputs.items()},
+            "throughput_best": float(numpy.median(best[side])),
+            "best_batch_size": best_sizes[side],
             **{name: summaries[side] for name, summaries in latencies.items()},
             "load_seconds": load_seconds[side],
-            "peak_memory_mb": peaks[side],
+            "peak_memory_mb": max(pair[side] for pair in peaks.values()),
+            "peak_memory_mb_by_batch": {size: pair[side] for size, pair in peaks.items()},
             "size_mb": get_size_mb(paths[side]),
+            "lengths": by_length[side],
         }
         for side in range(2)
     ]
@@ -204,9 +241,36 @@ def measure(
         "speedup": {
             "throughput": {size: speeds.speedup for size, speeds in throughputs.items()},
             "throughput_interval": {size: speeds.interval() for size, speeds in throughputs.items()},
+            "throughput_best": best.speedup,
+            "throughput_best_interval": best.interval(),
             **{f"{name}_p50": before["p50"] / after["p50"] for name, (before, after) in latencies.items()},
         },
+        **breakdown,
     }
+
+
+def choose_best(throughputs: Dict[str, Throughput], side: int) -> int:
+    """RETURNS (int): The batch size in which a pipeline does most words a second."""
+    return int(max(throughputs, key=lambda size: numpy.median(throughputs[size][side])))
+
+
+def measure_lengths(
+    paths: Tuple[Path, Path], docs: Sequence[Doc], lengths: List[int], gpu: int, rounds: int, progress: tqdm.tqdm
+) -> List[Dict[str, Dict[str, float]]]:
+    """Measure cost against the length of a document, in processes that have run nothing else, because of their memory.
+
+    RETURNS (List[Dict[str, Dict[str, float]]]): Of the reference and of the compiled pipeline, by length, see
+        `compare_length`; the reference has none of the longest.
+    """
+    sides: List[Dict[str, Dict[str, float]]] = [{}, {}]
+    with ProfiledProcess(paths[0], gpu=gpu) as reference, ProfiledProcess(paths[1], gpu=gpu) as compiled:
+        for length in lengths:
+            progress.set_description(f"Documents of {length:,} words")
+            for side, result in zip(sides, compare_length(reference, compiled, docs, length, rounds)):
+                if result:
+                    side[str(length)] = result
+            progress.update()
+    return sides
 
 
 def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> List[float]:

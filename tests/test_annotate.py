@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
 import pytest
 import spacy
 import srsly
 from spacy.tokens import Doc, DocBin
+from thinc.api import chain, expand_window, list2ragged, reduce_mean
 
 pytest.importorskip("ray")
 
@@ -21,9 +23,10 @@ import pyarrow.parquet as parquet
 from scripts import compiled_transformer
 from scripts.annotate import annotate, annotate_cli, beside
 from scripts.console import UserError
+from scripts.scale.cluster import choose_pool
 from scripts.scale.inputs import open_input
 from scripts.scale.journal import Journal
-from scripts.scale.long_documents import CuttingError, annotate_long, find_seam, get_cutting
+from scripts.scale.long_documents import CuttingError, annotate_long, encode, find_seam, get_context, get_cutting
 from scripts.scale.pipelines import find_pipeline
 from scripts.scale.worker import Worker
 
@@ -39,7 +42,7 @@ def ray_here():
 
     from scripts.scale.cluster import start_ray
 
-    with start_ray(None, workers=2, threads=1, gpus=0.0):
+    with start_ray(None, most_workers=2, workers=2, threads=1, gpus=0.0):
         yield ray
 
 
@@ -196,6 +199,59 @@ def test_workers_and_chunks_do_not_matter(tmp_path, compiled_path, jsonl, texts,
     assert rows == [{"id": f"k{number}", "entities": entities} for number, entities in enumerate(expected)]
 
 
+@pytest.fixture
+def cluster():
+    """A cluster of two machines with a core each, that are both this one."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_cluster(tmp_path, compiled_path, jsonl, expected, cluster):
+    output = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "scripts.annotate", compiled_path, jsonl, output, "--address", cluster.address]
+    options = ["--text-field", "body", "--chunk-size", 10]
+    finished = subprocess.run(list(map(str, command + options)), cwd=helpers.ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert [row["entities"] for row in read_rows(output)] == expected
+    run = srsly.read_json(beside(output, "summary.json"))["run"]
+    assert (run["workers"], run["threads"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "asked, found, expected_pool",
+    [
+        ((100, None, None, 0.0), (2, 2, 0.0), (2, 1, 0.0)),
+        ((1, None, None, 0.0), (8, 8, 0.0), (1, 8, 0.0)),
+        ((100, None, 4, 0.0), (8, 8, 0.0), (2, 4, 0.0)),
+        ((100, 3, None, 0.0), (8, 8, 0.0), (3, 2, 0.0)),
+        ((100, 1, None, 0.0), (32, 16, 0.0), (1, 16, 0.0)),
+        ((100, None, None, 1.0), (64, 64, 8.0), (8, 8, 1.0)),
+        ((100, None, None, 0.5), (16, 16, 1.0), (2, 8, 0.5)),
+    ],
+)
+def test_cores_and_gpus_are_divided(asked, found, expected_pool):
+    assert choose_pool(*asked, *found) == expected_pool
+
+
+@pytest.mark.parametrize(
+    "asked, found, message",
+    [
+        ((100, 3, None, 1.0), (16, 16, 2.0), "3 workers with 1 GPUs each are asked for, but Ray finds 2 GPUs"),
+        ((100, None, None, 1.0), (16, 16, 0.0), "Ray finds 0 GPUs"),
+        ((100, 4, 3, 0.0), (8, 8, 0.0), "4 workers with 3 threads each are asked for, but Ray finds 8 cores"),
+        ((100, 1, 6, 0.0), (8, 4, 0.0), "at most 4 on a machine"),
+    ],
+)
+def test_more_than_there_is_is_refused(asked, found, message):
+    with pytest.raises(UserError, match=message):
+        choose_pool(*asked, *found)
+
+
 BAD_LINES = [
     (b'{"text": "\xff"}', None, "byte 11 is not UTF-8"),
     (b'{"id": "a"}', "a", "field 'text' is missing"),
@@ -303,9 +359,19 @@ def test_long_documents_are_those_at_once(n_words, nlp, texts, monkeypatch):
     assert n_words < 700 or len(at_once.ents) > 10
 
 
-def test_long_documents_with_sentence_windows(compiled_path, texts, monkeypatch):
-    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"})
-    nlp.add_pipe("sentencizer", first=True)
+def test_vectors_of_long_documents_are_those_at_once(compiled_path, texts, monkeypatch):
+    nlp = spacy.load(compiled_path, config={"components.transformer.threads": 2})
+    monkeypatch.setattr(compiled_transformer, "WINDOWS_AT_ONCE", 3)
+    at_once = nlp(long_doc(nlp, texts, 1000))
+    in_pieces = nlp.get_pipe("sentencizer")(long_doc(nlp, texts, 1000))
+    vectors = list(encode(nlp, in_pieces, "transformer"))
+    assert len(vectors) > 3
+    numpy.testing.assert_array_equal(numpy.concatenate(vectors), at_once.tensor)
+
+
+def test_long_documents_with_overlapping_windows(compiled_path, texts, monkeypatch):
+    strided = {"spans": "strided", "window": 40, "stride": 30}
+    nlp = spacy.load(compiled_path, config={f"components.transformer.{name}": value for name, value in strided.items()})
     monkeypatch.setattr(compiled_transformer, "WINDOWS_AT_ONCE", 3)
     at_once = nlp(long_doc(nlp, texts, 1000))
     in_pieces = annotate_long(nlp, long_doc(nlp, texts, 1000), get_cutting(nlp))
@@ -319,7 +385,8 @@ def test_long_documents_in_a_corpus(tmp_path, compiled_path, nlp, texts, monkeyp
     write_input(source, mixed)
     rows, _ = run_worker(make_worker(compiled_path, source, output, long_words=200), source, output)
     assert [row["entities"] for row in rows] == [get_rows(nlp(text)) for text in mixed]
-    assert all(row["text"][entity["start"] : entity["end"]] == entity["text"] for row in rows for entity in row["entities"])
+    for row in rows:
+        assert all(row["text"][entity["start"] : entity["end"]] == entity["text"] for entity in row["entities"])
 
 
 def test_components_that_see_the_whole_document_are_not_cut(compiled_path):
@@ -327,6 +394,16 @@ def test_components_that_see_the_whole_document_are_not_cut(compiled_path):
     nlp.add_pipe("entity_ruler")
     with pytest.raises(CuttingError, match="entity_ruler"):
         get_cutting(nlp)
+
+
+def test_layers_of_ner_that_see_the_whole_document_are_not_cut(compiled_path):
+    nlp = spacy.load(compiled_path)
+    model = nlp.get_pipe("ner").model.get_ref("tok2vec")
+    assert get_context("ner", model) == 1  # The default pipeline's token shapes.
+    with pytest.raises(CuttingError, match="reduce_mean"):
+        get_context("ner", chain(model, list2ragged(), reduce_mean()))
+    with pytest.raises(CuttingError, match="does not listen"):
+        get_context("ner", expand_window(1))
 
 
 def test_seams_open_no_entity():
@@ -436,7 +513,7 @@ def read_command_line(process):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_runs_go_on(tmp_path, compiled_path, texts, expected):
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    rounds = 25
+    rounds = 60
     srsly.write_jsonl(source, [{"body": text} for text in texts * rounds])
     driver = start(compiled_path, source, output)
     wait_for_parts(driver, output, 1)
@@ -447,7 +524,10 @@ def test_killed_runs_go_on(tmp_path, compiled_path, texts, expected):
     assert done
 
     driver = start(compiled_path, source, output)
-    wait_for_parts(driver, output, len(done) + 2)
+    # Orphans of the first driver may finish a part: what tells that this one works are its own workers.
+    while driver.poll() is None and not find_workers(driver.pid):
+        time.sleep(0.02)
+    wait_for_parts(driver, output, len(list(beside(output, "parts").glob("*.done"))) + 1)
     kept = {path.name: path.stat().st_mtime_ns for path in beside(output, "parts").glob("*.done")}
     workers = find_workers(driver.pid)
     for worker in workers:

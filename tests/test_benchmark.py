@@ -14,13 +14,15 @@ from scripts import benchmark as script
 from scripts.benchmark import benchmark_cli, choose_batch_texts, choose_documents
 from scripts.compilation.benchmark_plot import draw_plot
 from scripts.compilation.benchmark_report import make_markdown, make_tables
+from scripts.compilation.detail_tables import make_detail_tables
+from scripts.compilation.length_plot import draw_length_plot
 from scripts.compilation.machine import describe_machine, get_size_mb
 
 from .helpers import assert_refused, read_docs, run_command
 
 BATCH_SIZES = ["1", "32", "64", "128"]
-FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
-QUICK = ("--rounds", 1, "--words", 60, "--sentences", 4)
+FILES = ("benchmark.json", "benchmark.md", "benchmark.png", "benchmark-length.png")
+QUICK = ("--rounds", 1, "--words", 60, "--sentences", 4, "--longest", 1000)
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +47,23 @@ def metrics(result, metrics_dir):
 def made_up():
     """Metrics in which the compiled pipeline is 4 times as fast, 2 times as small and loads 5 times as fast."""
 
-    def make_side(factor):
+    def make_side(factor, longest):
         latency = {"mean": 12 / factor, "p50": 10 / factor, "p95": 16 / factor, "p99": 20 / factor}
         return {
             "throughput": {size: 1000.0 * factor for size in BATCH_SIZES},
+            "throughput_best": 1100.0 * factor,
+            "best_batch_size": 16 * factor,
             "latency_sentence": latency,
             "latency_document": {key: 10 * value for key, value in latency.items()},
-        }
+            "peak_memory_mb_by_batch": {size: 600 / factor + int(size) for size in BATCH_SIZES},
+            "lengths": {
+                str(n): {
+                    "words": n + 9.0, "words_per_second": 900.0 * factor, "peak_memory_mb": 500.0 + n / 1000,
+                    "kib_per_word": 2.5,
+                }
+                for n in (100, 1000, 10000, 100000) if n <= longest
+            },
+        }  # fmt: skip
 
     return {
         "machine": {**describe_machine(), "cpu": "Made(R) Up(TM) CPU", "threads": 2},
@@ -59,13 +71,24 @@ def made_up():
             "texts": 260, "words": 6012, "rounds": 5, "loads": 3, "sentences": 100, "documents": 50,
             "corpus": "test.spacy", "engine": "onnxruntime", "precision": "int8",
         },
-        "reference": {**make_side(1), "load_seconds": 6.0, "peak_memory_mb": 900.0, "size_mb": 80.0},
-        "compiled": {**make_side(4), "load_seconds": 1.2, "peak_memory_mb": 300.0, "size_mb": 40.0},
+        "reference": {**make_side(1, 10000), "load_seconds": 6.0, "peak_memory_mb": 900.0, "size_mb": 80.0},
+        "compiled": {**make_side(4, 100000), "load_seconds": 1.2, "peak_memory_mb": 300.0, "size_mb": 40.0},
         "speedup": {
             "throughput": {size: 4.0 for size in BATCH_SIZES},
             "throughput_interval": {size: [3.9, 4.1] for size in BATCH_SIZES},
+            "throughput_best": 4.0,
+            "throughput_best_interval": [3.8, 4.2],
             "latency_sentence_p50": 4.0,
             "latency_document_p50": 4.0,
+        },
+        "stages": {
+            "batch_size": 64, "seconds": {"make_doc": 0.1, "encoder": 0.3},
+            "share": {"make_doc": 0.25, "encoder": 0.75}, "sum": 0.4, "pipe": 0.35,
+        },
+        "wordpieces": {"per_word": 1.3, "per_window": 31.4, "padding": 0.2, "special": 0.06, "overlap": 0.0},
+        "encoder": {
+            "architecture": {"layers": 6, "width": 384, "intermediate": 1536}, "real": 6e11, "padded": 7.5e11,
+            "peak": 1e12, "share": {"real": 0.6, "padded": 0.75},
         },
     }  # fmt: skip
 
@@ -85,25 +108,37 @@ def assert_untouched(folder):
 
 
 def read_rows(markdown):
-    """RETURNS (List[List[str]]): The cells of all lines of a Markdown table but its head."""
-    lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    """RETURNS (List[List[str]]): The cells of all lines of Markdown tables but their heads."""
+    rows = []
+    for part in markdown.split("\n\n"):
+        lines = [line for line in part.splitlines() if line.startswith("|")]
+        rows.extend([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:])
+    return rows
+
+
+def make_all_rows(metrics):
+    """RETURNS (List[List[str]]): The rows of all tables of a benchmark."""
+    rows = [list(row) for rows in make_tables(metrics).values() for row in rows]
+    return rows + [row for table in make_detail_tables(metrics) for row in table.rows]
 
 
 # The run
 
 
-def test_writes_three_files(result, metrics_dir):
+def test_writes_four_files(result, metrics_dir):
     assert result.exit_code == 0, result.output
     assert {path.name for path in metrics_dir.iterdir()} == set(FILES)
 
 
 @pytest.mark.parametrize("side", ["reference", "compiled"])
 def test_json_has_all_numbers_of_a_pipeline(metrics, side):
-    assert set(metrics) == {"machine", "measured", "reference", "compiled", "speedup"}
+    assert set(metrics) == {
+        "machine", "measured", "reference", "compiled", "speedup", "stages", "wordpieces", "encoder"
+    }  # fmt: skip
     numbers = metrics[side]
     assert set(numbers) == {
-        "throughput", "latency_sentence", "latency_document", "load_seconds", "peak_memory_mb", "size_mb"
+        "throughput", "throughput_best", "best_batch_size", "latency_sentence", "latency_document", "load_seconds",
+        "peak_memory_mb", "peak_memory_mb_by_batch", "size_mb", "lengths",
     }  # fmt: skip
     assert list(numbers["throughput"]) == BATCH_SIZES
     assert all(isinstance(value, float) and value > 0 for value in numbers["throughput"].values())
@@ -112,6 +147,39 @@ def test_json_has_all_numbers_of_a_pipeline(metrics, side):
         assert 0 < numbers[key]["p50"] <= numbers[key]["p95"] <= numbers[key]["p99"]
     assert numbers["load_seconds"] > 0
     assert numbers["peak_memory_mb"] > 50  # Python and spaCy alone need more.
+    by_batch = list(numbers["peak_memory_mb_by_batch"].values())
+    assert by_batch == sorted(by_batch) and by_batch[-1] == numbers["peak_memory_mb"]
+
+
+@pytest.mark.parametrize("side", ["reference", "compiled"])
+def test_lengths_are_those_that_were_asked_for(metrics, side):
+    lengths = metrics[side]["lengths"]
+    assert list(lengths) == ["100", "1000"]
+    for length, numbers in lengths.items():
+        assert int(length) <= numbers["words"] < 1.5 * int(length)
+        assert numbers["words_per_second"] > 0
+    assert lengths["100"]["peak_memory_mb"] <= lengths["1000"]["peak_memory_mb"]
+
+
+def test_stages_are_complete(metrics):
+    stages = metrics["stages"]
+    assert list(stages["seconds"]) == list(stages["share"])
+    assert set(stages["seconds"]) == {
+        "make_doc", "sentencizer", "wordpieces", "encoder", "pooling", "transformer", "ner, tok2vec", "ner"
+    }  # fmt: skip
+    assert sum(stages["seconds"].values()) == pytest.approx(stages["sum"])
+    assert sum(stages["share"].values()) == pytest.approx(1)
+    assert stages["batch_size"] == metrics["compiled"]["best_batch_size"]
+    assert stages["pipe"] == pytest.approx(10_000 / metrics["compiled"]["throughput_best"])
+
+
+def test_encoder_stays_below_the_peak(metrics):
+    wordpieces, encoder = metrics["wordpieces"], metrics["encoder"]
+    assert wordpieces["overlap"] == 0  # A sentence is seen once.
+    assert 0 <= wordpieces["padding"] < 1 and 0 < wordpieces["special"] < 1
+    assert encoder["architecture"] == {"layers": 2, "width": 64, "intermediate": 128}
+    assert 0 < encoder["real"] <= encoder["padded"] < encoder["peak"]
+    assert encoder["share"]["real"] == pytest.approx(encoder["real"] / encoder["peak"])
 
 
 def test_json_says_what_was_measured(metrics, reference_path, compiled_path, dev_corpus):
@@ -132,19 +200,23 @@ def test_json_says_what_was_measured(metrics, reference_path, compiled_path, dev
 def test_speedup_is_the_ratio_of_the_numbers(metrics):
     reference, compiled, speedup = metrics["reference"], metrics["compiled"], metrics["speedup"]
     assert set(speedup) == {
-        "throughput", "throughput_interval", "latency_sentence_p50", "latency_document_p50"
+        "throughput", "throughput_interval", "throughput_best", "throughput_best_interval", "latency_sentence_p50",
+        "latency_document_p50",
     }  # fmt: skip
     assert list(speedup["throughput"]) == list(speedup["throughput_interval"]) == BATCH_SIZES
     for size, ratio in speedup["throughput"].items():
         assert ratio == pytest.approx(compiled["throughput"][size] / reference["throughput"][size])
         assert speedup["throughput_interval"][size] == pytest.approx([ratio, ratio])  # One round only.
+    assert speedup["throughput_best"] == pytest.approx(compiled["throughput_best"] / reference["throughput_best"])
+    for side in (reference, compiled):
+        assert side["throughput"][str(side["best_batch_size"])] == max(side["throughput"].values())
     for key in ("latency_sentence", "latency_document"):
         assert speedup[f"{key}_p50"] == pytest.approx(reference[key]["p50"] / compiled[key]["p50"])
 
 
 def test_terminal_markdown_and_json_agree(result, metrics, metrics_dir):
     rows = read_rows((metrics_dir / "benchmark.md").read_text(encoding="utf8"))
-    assert rows == [list(row) for rows in make_tables(metrics).values() for row in rows]
+    assert rows == make_all_rows(metrics)
     titles = [row[0] for row in rows]
     printed = [line for line in result.stdout.splitlines() if line.startswith(tuple(titles))]
     assert [re.split(r"  +", line.strip()) for line in printed] == rows
@@ -157,11 +229,18 @@ def test_markdown_has_the_numbers_and_names_the_machine(made_up):
     markdown = make_markdown(made_up)
     rows = {title: numbers for title, *numbers in read_rows(markdown)}
     assert rows["Batches of 1 (words/s)"] == ["1,000", "4,000", "4.00× (3.90–4.10)"]
+    assert rows["Best batches of each, 16 and 64 (words/s)"] == ["1,100", "4,400", "4.00× (3.80–4.20)"]
     assert rows["One sentence, p99 (ms)"] == ["20.0", "5.0", "4.00×"]
     assert rows["One document, mean (ms)"] == ["120.0", "30.0", "4.00×"]
     assert rows["Load and first text (s)"] == ["6.0", "1.2", "5.00×"]
     assert rows["Peak memory (MB)"] == ["900", "300", "3.00×"]
     assert rows["Size on disk (MB)"] == ["80", "40", "2.00×"]
+    assert rows["Stage encoder"] == ["0.300", "75.0%"]
+    assert rows["nlp.pipe"] == ["0.350", "87.5%"]
+    assert rows["Padding among what the encoder is given"] == ["20.0%"]
+    assert rows["Wordpieces, share of the peak"] == ["60.0%"]
+    assert rows["Document of 10,000 words"] == ["900", "3,600", "4.00×", "510", "510", "2.5"]
+    assert rows["Document of 100,000 words"] == ["–", "3,600", "–", "–", "600", "2.5"]
     sentence = markdown.split("\n|")[0]
     assert "Made Up CPU, 2 cores" in sentence
     assert "260 documents (6,012 words) of test.spacy" in sentence
@@ -177,6 +256,19 @@ def test_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
     draw_plot(made_up, tmp_path / "plot.png")
     height, width, _ = imread(tmp_path / "plot.png").shape
     assert width >= 1600 and 0.4 < height / width < 0.7
+
+
+def test_length_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
+    draw_length_plot(made_up, tmp_path / "plot.png")
+    height, width, _ = imread(tmp_path / "plot.png").shape
+    assert width >= 1600 and 0.4 < height / width < 0.8
+
+
+def test_markdown_of_an_engine_without_a_peak(made_up):
+    made_up["encoder"].update(peak=None, share=None)
+    titles = [row[0] for row in read_rows(make_markdown(made_up))]
+    assert "Operations with padding (GOP/s)" in titles
+    assert not [title for title in titles if "peak" in title]
 
 
 def test_plot_follows_the_numbers(made_up, tmp_path):

@@ -1,9 +1,11 @@
 """The numbers of a benchmark as tables for the terminal and for a README."""
 
 import re
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 from wasabi import msg
+
+from .detail_tables import make_detail_tables
 
 HEADER = ("", "Reference", "Compiled", "Gain")
 ALIGNS = ("l", "r", "r", "r")
@@ -34,15 +36,14 @@ def make_tables(metrics: Dict[str, Any]) -> Dict[str, List[Row]]:
     reference, compiled, speedup = metrics["reference"], metrics["compiled"], metrics["speedup"]
     tables: Dict[str, List[Row]] = {"Throughput": [], "Latency": [], "Resources": []}
     for size, ratio in speedup["throughput"].items():
-        low, high = speedup["throughput_interval"][size]
-        tables["Throughput"].append(
-            Row(
-                f"Batches of {size} (words/s)",
-                f"{reference['throughput'][size]:,.0f}",
-                f"{compiled['throughput'][size]:,.0f}",
-                f"{ratio:.2f}× ({low:.2f}–{high:.2f})",
-            )
-        )
+        speeds = reference["throughput"][size], compiled["throughput"][size]
+        interval = speedup["throughput_interval"][size]
+        tables["Throughput"].append(make_speed_row(f"Batches of {size} (words/s)", *speeds, ratio, interval))
+    sizes = reference["best_batch_size"], compiled["best_batch_size"]
+    title = f"Best batches of each, {sizes[0]} and {sizes[1]} (words/s)"
+    speeds = reference["throughput_best"], compiled["throughput_best"]
+    interval = speedup["throughput_best_interval"]
+    tables["Throughput"].append(make_speed_row(title, *speeds, speedup["throughput_best"], interval))
     for key, title in LATENCIES.items():
         for statistic in STATISTICS:
             before, after = reference[key][statistic], compiled[key][statistic]
@@ -50,6 +51,12 @@ def make_tables(metrics: Dict[str, Any]) -> Dict[str, List[Row]]:
     for key, (title, format_) in RESOURCES.items():
         tables["Resources"].append(make_row(title, reference[key], compiled[key], format_))
     return tables
+
+
+def make_speed_row(title: str, reference: float, compiled: float, ratio: float, interval: Sequence[float]) -> Row:
+    """RETURNS (Row): Two numbers of which the larger is the better, with the interval of their ratio."""
+    low, high = interval
+    return Row(title, f"{reference:,.0f}", f"{compiled:,.0f}", f"{ratio:.2f}× ({low:.2f}–{high:.2f})")
 
 
 def make_row(title: str, reference: float, compiled: float, format_: str) -> Row:
@@ -60,19 +67,24 @@ def make_row(title: str, reference: float, compiled: float, format_: str) -> Row
 def print_tables(metrics: Dict[str, Any]) -> None:
     for title, rows in make_tables(metrics).items():
         msg.table(rows, title=title, header=HEADER, aligns=ALIGNS, divider=True)
+    for table in make_detail_tables(metrics):
+        msg.table(table.rows, title=table.title, header=table.header, aligns=table.aligns, divider=True)
+        msg.text(table.note)
 
 
 def make_markdown(metrics: Dict[str, Any]) -> str:
-    """RETURNS (str): One table for a README, with a sentence before it on what was measured and where."""
+    """RETURNS (str): Tables for a README, the first with a sentence before it on what was measured and where."""
     rows = [row for rows in make_tables(metrics).values() for row in rows]
-    lines = [
-        describe_run(metrics),
-        "",
-        "| " + " | ".join(HEADER) + " |",
-        "| " + " | ".join("---" if align == "l" else "--:" for align in ALIGNS) + " |",
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
+    parts = [describe_run(metrics), format_markdown(HEADER, ALIGNS, rows)]
+    for table in make_detail_tables(metrics):
+        parts.extend([f"**{table.title}.** {table.note}", format_markdown(table.header, table.aligns, table.rows)])
+    return "\n\n".join(parts) + "\n"
+
+
+def format_markdown(header: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """RETURNS (str): A table in Markdown."""
+    lines = [header, ["---" if align == "l" else "--:" for align in aligns], *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def describe_run(metrics: Dict[str, Any]) -> str:

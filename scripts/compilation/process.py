@@ -26,11 +26,13 @@ class PipelineProcess:
     RAISES (PipelineError): If the pipeline can't be loaded, and from every request that fails.
     """
 
+    worker = "scripts.compilation.worker"  # The module that answers.
+
     def __init__(self, path: Path, *, gpu: int = -1, config: Optional[Dict[str, Any]] = None) -> None:
         self.path = path
         self._messages = tempfile.TemporaryFile(mode="w+", encoding="utf8")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.compilation.worker"],
+            [sys.executable, "-m", self.worker],
             cwd=ROOT,
             # torch would start a thread for each core of the host, whatever this container may use.
             env={**os.environ, "OMP_NUM_THREADS": str(available_cores())},

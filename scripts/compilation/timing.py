@@ -1,6 +1,6 @@
 """Time two pipelines against each other, alternating, so that a machine whose speed drifts treats both alike."""
 
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy
 from spacy.tokens import Doc
@@ -31,14 +31,27 @@ class Throughput(NamedTuple):
 
 
 def compare_throughput(
-    reference: PipelineProcess, compiled: PipelineProcess, texts: List[str], batch_size: int, rounds: int
+    reference: PipelineProcess,
+    compiled: PipelineProcess,
+    texts: List[str],
+    batch_size: int,
+    rounds: int,
+    *,
+    compiled_batch_size: Optional[int] = None,
+    warm_up: bool = True,
 ) -> Throughput:
-    """Run the same texts through both pipelines in turn, after one round that warms up and does not count."""
+    """Run the same texts through both pipelines in turn.
+
+    rounds (int): Rounds that count.
+    compiled_batch_size (Optional[int]): Docs of a batch of the compiled pipeline, if not as many as the reference's.
+    warm_up (bool): Begin with one more round, which does not count.
+    """
+    sizes = {reference: batch_size, compiled: compiled_batch_size or batch_size}
     speeds: Dict[PipelineProcess, List[float]] = {reference: [], compiled: []}
-    for number in range(rounds + 1):
-        for process in (reference, compiled):
-            result = process.throughput(texts, batch_size)
-            if number:
+    for number in range(-warm_up, rounds):
+        for process, size in sizes.items():
+            result = process.throughput(texts, size)
+            if number >= 0:
                 speeds[process].append(result["words"] / result["seconds"])
     return Throughput(speeds[reference], speeds[compiled])
 

@@ -1,4 +1,4 @@
-"""One pipeline in a process of its own, which answers requests of `PipelineProcess`.
+"""One pipeline in a process of its own, which answers requests of `PipelineProcess` and `ProfiledProcess`.
 
 Two pipelines in one process disturb each other's thread pools, and their memory can't be told apart; an engine that
 crashes takes only its own process along.
@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, TextIO
+from typing import Any, Dict, List, Optional, TextIO
 
 START = time.perf_counter()
 
@@ -27,6 +27,7 @@ class Worker:
             spacy.require_gpu(gpu)
         self.nlp = spacy.load(path, config=config)
         self.nlp("A first text starts the engine.")
+        self.loaded_mb = get_memory("VmRSS")
         return {"seconds": time.perf_counter() - START}
 
     def entities(self, corpus: str) -> List[List[Any]]:
@@ -57,20 +58,65 @@ class Worker:
             seconds.append(time.perf_counter() - start)
         return seconds
 
+    def documents(self, texts: List[str]) -> Dict[str, float]:
+        """Run `nlp(text)` for texts of any length."""
+        # spaCy refuses more than a million characters, because parsers need much memory; it is what is measured here.
+        self.nlp.max_length = max(self.nlp.max_length, *map(len, texts))
+        start = time.perf_counter()
+        words = sum(len(self.nlp(text)) for text in texts)
+        return {"seconds": time.perf_counter() - start, "words": words}
+
+    def stages(self, texts: List[str], batch_size: int) -> Dict[str, Any]:
+        """Run all texts through a compiled pipeline, one stage after the other."""
+        from .stages import profile
+
+        return profile(self.nlp, texts, batch_size)
+
+    def architecture(self) -> Dict[str, int]:
+        """RETURNS (Dict[str, int]): What the number of operations of a trained pipeline's transformer follows from."""
+        models = (getattr(component, "model", None) for _, component in self.nlp.pipeline)
+        config = next(model.transformer.config for model in models if hasattr(model, "transformer"))
+        return {
+            "layers": config.num_hidden_layers,
+            "width": config.hidden_size,
+            # DistilBERT's has another name.
+            "intermediate": getattr(config, "intermediate_size", None) or config.hidden_dim,
+        }
+
+    def peak_rate(self) -> Optional[float]:
+        """RETURNS (Optional[float]): Operations a second of large matrix products, as a compiled encoder does them."""
+        from ..compiled_transformer import CompiledTransformer, available_cores
+        from .peak import measure_peak
+
+        component = next(pipe for _, pipe in self.nlp.pipeline if isinstance(pipe, CompiledTransformer))
+        settings = component.model.attrs
+        return measure_peak(component.encoder.manifest, settings["device"], settings["threads"] or available_cores())
+
+    def loaded_memory(self) -> float:
+        """RETURNS (float): Memory that this process used after its first text, in 10^6 bytes."""
+        return self.loaded_mb
+
     def peak_memory(self) -> float:
         """RETURNS (float): Most memory this process has used, in 10^6 bytes."""
-        try:
-            status = Path("/proc/self/status").read_text()
-            return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-        except (OSError, IndexError):
-            import resource
-
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        return get_memory("VmHWM")
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answer one JSON request a line until the requests end."""
-    worker = Worker()
+def get_memory(field: str) -> float:
+    """RETURNS (float): A size from Linux's /proc/self/status, in 10^6 bytes; elsewhere, the most memory ever used."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def serve(worker: Any, requests: TextIO, answers: TextIO) -> None:
+    """Answer one JSON request a line until the requests end.
+
+    worker (Any): Its methods are the requests.
+    """
     for line in requests:
         request = json.loads(line)
         try:
@@ -81,8 +127,12 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
-    # The answers get the real standard output; what engines print goes to standard error.
-    answers_ = os.fdopen(os.dup(1), "w", encoding="utf8")
+def serve_standard_streams(worker: Any) -> None:
+    """Answer to the real standard output; what engines print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf8")
     os.dup2(2, 1)
-    serve(sys.stdin, answers_)
+    serve(worker, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    serve_standard_streams(Worker())

@@ -36,10 +36,13 @@ class Pool(NamedTuple):
 
 
 @contextlib.contextmanager
-def start_ray(address: Optional[str], workers: Optional[int], threads: Optional[int], gpus: float) -> Iterator[Pool]:
+def start_ray(
+    address: Optional[str], most_workers: int, workers: Optional[int], threads: Optional[int], gpus: float
+) -> Iterator[Pool]:
     """Start Ray on this machine, or join a cluster, as long as the block lasts; if this process has it, use that.
 
     address (Optional[str]): Address of a cluster; without one Ray is started here, for this run only.
+    most_workers (int): Workers for which there is something to do.
     workers (Optional[int]): Number of workers; by default one for each core, or for each GPU's share.
     threads (Optional[int]): Threads of a worker; by default the cores, divided among the workers.
     gpus (float): GPUs of a worker, also a part of one.
@@ -53,7 +56,7 @@ def start_ray(address: Optional[str], workers: Optional[int], threads: Optional[
     except ImportError as error:
         raise UserError(f"Ray can't be imported ({error}). Install it: {INSTALL}") from error
     if ray.is_initialized() and address is None:
-        yield get_pool(ray, workers, threads, gpus)
+        yield get_pool(ray, most_workers, workers, threads, gpus)
         return
     options: Dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     if address is None:
@@ -70,12 +73,12 @@ def start_ray(address: Optional[str], workers: Optional[int], threads: Optional[
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"Ray does not start, or there is none at {address}: {error}") from error
     try:
-        yield get_pool(ray, workers, threads, gpus)
+        yield get_pool(ray, most_workers, workers, threads, gpus)
     finally:
         ray.shutdown()
 
 
-def get_pool(ray: Any, workers: Optional[int], threads: Optional[int], gpus: float) -> Pool:
+def get_pool(ray: Any, most_workers: int, workers: Optional[int], threads: Optional[int], gpus: float) -> Pool:
     """RETURNS (Pool): The workers for what a running Ray has."""
     # Ray Data says what it plans; the command has its own progress bar.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -83,17 +86,26 @@ def get_pool(ray: Any, workers: Optional[int], threads: Optional[int], gpus: flo
     ray.data.DataContext.get_current().max_consecutive_actor_init_deaths = MOST_DEATHS
     resources = ray.cluster_resources()
     most_cores = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    return choose_pool(
-        workers, threads, gpus, int(resources.get("CPU", 0)), most_cores, resources.get("GPU", 0.0)
-    )
+    n_cores, n_gpus = int(resources.get("CPU", 0)), resources.get("GPU", 0.0)
+    return choose_pool(most_workers, workers, threads, gpus, n_cores, most_cores, n_gpus)
 
 
 def choose_pool(
-    workers: Optional[int], threads: Optional[int], gpus: float, n_cores: int, most_cores: int, n_gpus: float
+    most_workers: int,
+    workers: Optional[int],
+    threads: Optional[int],
+    gpus: float,
+    n_cores: int,
+    most_cores: int,
+    n_gpus: float,
 ) -> Pool:
     """Divide cores and GPUs among workers.
 
+    most_workers (int): Workers for which there is something to do: fewer of them get more threads each.
+    n_cores (int): Cores of all machines.
     most_cores (int): Cores of the largest machine, which is as many as a worker can have.
+    n_gpus (float): GPUs of all machines.
+    RETURNS (Pool): The workers.
     RAISES (UserError): If there are too few of them, for which Ray would wait for ever.
     """
     if workers is None:
@@ -103,6 +115,7 @@ def choose_pool(
             f"{workers or 'One or more'} workers with {gpus:g} GPUs each are asked for, but Ray finds {n_gpus:g} GPUs. "
             "Ask for fewer with `--workers` or `--gpus-per-worker`."
         )
+    workers = min(workers, most_workers)
     threads = threads or max(1, min(n_cores // workers, most_cores))
     if workers * threads > n_cores or threads > most_cores:
         raise UserError(
@@ -136,7 +149,7 @@ def run_chunks(
         Worker,
         fn_constructor_args=(settings,),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(pool.workers, len(rows))),
+        compute=ray.data.ActorPoolStrategy(size=pool.workers),
         num_cpus=pool.threads,
         num_gpus=pool.gpus or None,
     )

@@ -56,7 +56,8 @@ class ParquetOutput:
         entities = pyarrow.StructArray.from_arrays(columns, fields=list(ENTITY))
         entities = pyarrow.ListArray.from_arrays(pyarrow.array(self.ends, pyarrow.int32()), entities)
         texts = [pyarrow.array(self.texts, pyarrow.string())] if self.with_text else []
-        table = pyarrow.Table.from_arrays([pyarrow.array(self.ids, pyarrow.string()), *texts, entities], schema=self.schema)
+        ids = pyarrow.array(self.ids, pyarrow.string())
+        table = pyarrow.Table.from_arrays([ids, *texts, entities], schema=self.schema)
         pyarrow.parquet.write_table(table, path)
 
     def join(self, parts: Iterable[Path], path: Path) -> None:

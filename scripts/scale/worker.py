@@ -119,7 +119,8 @@ class Worker:
             self.output.add(id_, doc)
             statistics.add(id_, doc)
             if len(doc) > self.settings.long_words and self.whole_reason:
-                statistics.notes[f"had more than {self.settings.long_words:,} words, but were not cut: {self.whole_reason}"] += 1
+                size = f"more than {self.settings.long_words:,} words"
+                statistics.notes[f"had {size}, but were not cut: {self.whole_reason}"] += 1
         return statistics
 
     def annotate_singly(self, records: Records) -> Iterator[Tuple[str, Doc]]:

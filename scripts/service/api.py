@@ -7,6 +7,7 @@ from typing import Any, Awaitable, List
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ..compiled_transformer import OCTETS
 from .metrics import CountRequests
@@ -30,9 +31,11 @@ TEXTS_BODY = {
 ERRORS = {
     400: "Not JSON",
     405: "Wrong method",
+    408: "The body came too slowly",
     413: "Too many texts, or one too long",
     422: "Wrong fields or types",
     503: "Too many requests are waiting; the header Retry-After says for how many seconds to wait",
+    500: "The pipeline failed",
     504: "It took too long",
 }
 ERROR_RESPONSES = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
@@ -52,6 +55,15 @@ def make_app(front) -> FastAPI:
         answers = await unless_gone(request, front.answer(documents, texts))
         metrics.texts.inc(len(texts))
         return answers
+
+    async def read_body(request: Request) -> bytes:
+        front.refuse_if_full()
+        try:
+            return await asyncio.wait_for(read_chunks(request), limits.seconds)
+        except asyncio.TimeoutError:
+            raise Refused(408, f"The body did not come within {limits.seconds:g} seconds. Send less at once.") from None
+        except ClientDisconnect:
+            raise Refused(CLIENT_CLOSED, "The client went away.") from None
 
     async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
         asked = read_texts(await read_body(request), limits)
@@ -123,13 +135,15 @@ def make_app(front) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
-        return make_error(500, "The pipeline failed on this request or on one that ran with it. Send it again alone.")
+        return make_error(500, "The pipeline failed on this request. The service's log says where.")
 
     return app
 
 
-async def read_body(request: Request) -> bytes:
-    """RAISES (Refused): If it is too large, before all of it is in memory."""
+async def read_chunks(request: Request) -> bytes:
+    """RETURNS (bytes): The body.
+    RAISES (Refused): If it is too large, before all of it is in memory.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

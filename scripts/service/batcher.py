@@ -1,8 +1,9 @@
 """Gather what many clients ask for at the same time into batches of so many wordpieces."""
 
 import asyncio
+from collections import deque
 from itertools import chain
-from typing import Any, Awaitable, Callable, List, NamedTuple, Sequence
+from typing import Any, Awaitable, Callable, Deque, Iterator, List, Sequence, Union
 
 from ray import serve
 
@@ -11,18 +12,27 @@ from .metrics import Metrics
 WAIT_SECONDS = 0.002  # For clients whose answers went out together, and who ask again.
 
 
-class Work(NamedTuple):
-    """Documents of one request that run together."""
+class Work:
+    """Documents of one request that run together.
 
-    documents: List[Any]
-    wordpieces: int
+    size (int): What they take of a batch's budget.
+    turn (asyncio.Future): Done when they may join a batch.
+    """
+
+    def __init__(self, documents: List[Any], wordpieces: int, size: int) -> None:
+        self.documents = documents
+        self.wordpieces = wordpieces
+        self.size = size
+        self.turn = asyncio.get_running_loop().create_future()
+        self.is_gathered = False
 
 
 class Batcher:
     """Run documents in batches, on several workers.
 
-    `serve.batch` closes a batch when its time is up, whether a worker is free or not. So documents wait at a gate until
-    one is: all that came meanwhile then go together, and what a client gave up on there, or in the queue, is never run.
+    `serve.batch` closes a batch when its time is up, whether a worker is free or not, and what does not fit goes to the
+    end of its queue: behind many short texts a long one would wait for ever. So it gets only what may run now, first
+    come, first served. All that comes meanwhile then goes together, and what a client gave up on is never run.
 
     run (Callable[[List[Any]], Awaitable[List[bytes]]]): Answers a batch of documents.
     max_wordpieces (int): Of a batch; one document always fits. 0 runs every request alone.
@@ -37,17 +47,18 @@ class Batcher:
         metrics: Metrics,
     ) -> None:
         self._answer = run
-        self._max_wordpieces = max_wordpieces
+        self._is_batching = max_wordpieces > 0
+        self._budget = max_wordpieces or 1
         self._slots = slots
         self._metrics = metrics
+        self._waiting: Deque[Work] = deque()
+        self._gathered = 0  # Of the budget, by what is on its way into a batch.
         self._running = 0
-        self._gate = asyncio.Event()
-        self._gate.set()
         self._batch = serve.batch(
-            max_batch_size=max_wordpieces or 1,
-            batch_wait_timeout_s=WAIT_SECONDS if max_wordpieces else 0,
+            max_batch_size=self._budget,
+            batch_wait_timeout_s=WAIT_SECONDS if self._is_batching else 0,
             max_concurrent_batches=slots,
-            batch_size_fn=self._measure,
+            batch_size_fn=lambda works: sum(work.size for work in works),
         )(self._run)
 
     async def run(self, documents: Sequence[Any], lengths: Sequence[int]) -> List[bytes]:
@@ -56,42 +67,74 @@ class Batcher:
         lengths (Sequence[int]): Their wordpieces.
         RETURNS (List[bytes]): The answer to each.
         """
-        works = list(self._split(documents, lengths))
-        if len(works) == 1:
-            return await self._wait(works[0])
-        return list(chain.from_iterable(await asyncio.gather(*map(self._wait, works))))
+        answers = await asyncio.gather(*(self._wait(work) for work in self._split(documents, lengths)))
+        return list(chain.from_iterable(answers))
 
-    def _split(self, documents: Sequence[Any], lengths: Sequence[int]):
+    def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
         """YIELDS (Work): Documents that fit into a batch."""
+        if not self._is_batching:
+            yield Work(list(documents), sum(lengths), 1)
+            return
         part: List[Any] = []
-        size = 0
+        wordpieces = 0
         for document, length in zip(documents, lengths):
-            if part and self._max_wordpieces and size + length > self._max_wordpieces:
-                yield Work(part, size)
-                part, size = [], 0
+            if part and wordpieces + length > self._budget:
+                yield Work(part, wordpieces, wordpieces)
+                part, wordpieces = [], 0
             part.append(document)
-            size += length
-        yield Work(part, size)
-
-    def _measure(self, works: List[Work]) -> int:
-        """RETURNS (int): Size of a batch. Ray refuses what is too large even alone, so nothing is."""
-        if not self._max_wordpieces:
-            return len(works)
-        return sum(min(work.wordpieces, self._max_wordpieces) for work in works)
+            wordpieces += length
+        yield Work(part, wordpieces, min(wordpieces, self._budget))
 
     async def _wait(self, work: Work) -> List[bytes]:
-        await self._gate.wait()
-        return await self._batch(work)
-
-    async def _run(self, works: List[Work]) -> List[List[bytes]]:
-        self._running += 1
-        if self._running == self._slots:
-            self._gate.clear()
+        self._waiting.append(work)
+        self._let_in()
         try:
-            self._metrics.batch_requests.observe(len(works))
-            self._metrics.batch_wordpieces.observe(sum(work.wordpieces for work in works))
-            answers = iter(await self._answer([document for work in works for document in work.documents]))
+            await work.turn
+            answers = await self._batch(work)
+        finally:
+            self._leave(work)
+        if isinstance(answers, Exception):
+            raise answers
+        return answers
+
+    def _let_in(self) -> None:
+        """Let join the next batch what fits into it, if a worker has room for one."""
+        while self._waiting and self._running < self._slots:
+            work = self._waiting[0]
+            if not work.turn.cancelled():
+                if self._gathered + work.size > self._budget:
+                    return
+                self._gathered += work.size
+                work.is_gathered = True
+                work.turn.set_result(None)
+            self._waiting.popleft()
+
+    def _leave(self, work: Work) -> None:
+        """Make room: the work runs now, or its client gave up."""
+        if work.is_gathered:
+            work.is_gathered = False
+            self._gathered -= work.size
+        self._let_in()
+
+    async def _run(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
+        """RETURNS (List[Union[List[bytes], Exception]]): The answers to each work, or why there are none."""
+        self._running += 1
+        for work in works:
+            self._leave(work)
+        self._metrics.batch_requests.observe(len(works))
+        self._metrics.batch_wordpieces.observe(sum(work.wordpieces for work in works))
+        try:
+            return await self._try(works)
         finally:
             self._running -= 1
-            self._gate.set()
-        return [[next(answers) for _ in work.documents] for work in works]
+            self._let_in()
+
+    async def _try(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
+        try:
+            answers = iter(await self._answer([document for work in works for document in work.documents]))
+            return [[next(answers) for _ in work.documents] for work in works]
+        except Exception as error:
+            if len(works) == 1:
+                return [error]
+            # A text that the pipeline fails on must not take those of other clients with it.
+            return [result for work in works for result in await self._try([work])]

@@ -1,14 +1,16 @@
 """The front: takes HTTP requests, gathers them into batches, and gives the batches to the workers.
 
-It listens itself, and not through the HTTP proxy of Ray Serve: that one would make an actor call of every request, which
-takes more CPU time than a sentence takes in the pipeline. Here only a batch is an actor call.
+It listens itself, and not through the HTTP proxy of Ray Serve: that one would make an actor call of every request,
+which takes more CPU time than a sentence takes in the pipeline. Here only a batch is an actor call.
 """
 
 import asyncio
+import math
 import socket
 from typing import Any, List, NamedTuple, Sequence
 
 import uvicorn
+from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from ..compiled_transformer import read_tokenizer
@@ -19,6 +21,7 @@ from .place import Place
 from .requests import Limits, Refused
 
 KEEP_ALIVE = 75  # Seconds that an idle connection stays open.
+GRACE = 5  # Seconds to send the last answers, when it stops.
 BACKLOG = 2048
 BATCHES_PER_WORKER = 2  # One runs, the next one is there already.
 LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
@@ -51,15 +54,16 @@ class Front:
         self._workers = workers
         with open(place.tokenizer, "rb") as file_:
             self._tokenizer = read_tokenizer(file_.read())
-        slots = settings.workers * (BATCHES_PER_WORKER if settings.batch_wordpieces else 1)
+        slots = settings.workers * BATCHES_PER_WORKER
         self._batcher = Batcher(self._ask, settings.batch_wordpieces, slots, self.metrics)
 
-    async def listen(self) -> None:
-        """Open the port.
+    async def reconfigure(self, _) -> None:
+        """Open the port as soon as a worker is there. Ray Serve calls it at every start, also after a crash.
 
         RAISES (OSError): If it can't be opened.
         """
         settings = self.settings
+        await self._ask([])
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
         config = uvicorn.Config(
@@ -68,6 +72,7 @@ class Front:
             access_log=False,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=math.ceil(settings.limits.seconds) + GRACE,
             server_header=False,
         )
         self._server = uvicorn.Server(config)
@@ -87,16 +92,20 @@ class Front:
         """
         if not documents:
             return []
-        limits = self.settings.limits
-        if self._waiting >= limits.queue:
-            raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
+        self.refuse_if_full()
+        seconds = self.settings.limits.seconds
         self._waiting += 1
         try:
-            return await asyncio.wait_for(self._run(documents, texts), limits.seconds)
+            return await asyncio.wait_for(self._run(documents, texts), seconds)
         except asyncio.TimeoutError:
-            raise Refused(504, f"There was no answer within {limits.seconds:g} seconds. Send less, or try later.") from None
+            raise Refused(504, f"There was no answer within {seconds:g} seconds. Send less, or try later.") from None
         finally:
             self._waiting -= 1
+
+    def refuse_if_full(self) -> None:
+        """RAISES (Refused): If too many requests wait already."""
+        if self._waiting >= self.settings.limits.queue:
+            raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
 
     async def _run(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
         if sum(map(len, texts)) < LONG:
@@ -110,4 +119,8 @@ class Front:
         return [len(encoding) for encoding in encodings]
 
     async def _ask(self, documents: List[Any]) -> List[bytes]:
-        return await self._workers.run.remote(documents)
+        try:
+            return await self._workers.run.remote(documents)
+        except RayActorError:
+            # The worker died. Another one answers, but only once: a text that kills would kill them all.
+            return await self._workers.run.remote(documents)

@@ -24,7 +24,9 @@ class Metrics:
         self.texts = Counter("texts", "Texts that were answered", **names)
         self.gone = Counter("gone_clients", "Clients that went away before their answer", **names)
         self.batch_requests = Histogram("batch_requests", "Requests that ran together", buckets=REQUESTS, **names)
-        self.batch_wordpieces = Histogram("batch_wordpieces", "Wordpieces that ran together", buckets=WORDPIECES, **names)
+        self.batch_wordpieces = Histogram(
+            "batch_wordpieces", "Wordpieces that ran together", buckets=WORDPIECES, **names
+        )
         Gauge("requests_in_progress", "Requests that wait or run", **names).set_function(count_waiting)
 
     def write(self) -> bytes:

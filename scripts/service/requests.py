@@ -96,7 +96,7 @@ def check_limits(texts: List[str], limits: Limits) -> None:
             raise Refused(
                 413,
                 f"Text {number} has {len(text)} characters, more than the {limits.characters} that are allowed. "
-                "Cut it, or annotate it with `python -m scripts.annotate`.",
+                "Cut it, start the service with more `--max-characters`, or use `python -m scripts.annotate`.",
             )
 
 

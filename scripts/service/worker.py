@@ -69,7 +69,7 @@ class Worker:
         """RETURNS (List[bytes]): The entities of each text, as a JSON list."""
         with self.nlp.memory_zone():  # Else the vocabulary would grow with every new word, as long as the worker lives.
             docs = self.nlp.pipe(texts, batch_size=DOCS_AT_ONCE)
-            return [json.dumps([pack_entity(ent) for ent in doc.ents], ensure_ascii=False).encode("utf8") for doc in docs]
+            return [pack_entities(doc) for doc in docs]
 
     def _encode(self, documents: List[Document]) -> List[bytes]:
         """RETURNS (List[bytes]): For a text its tokens and vectors in JSON; for a packed Doc its vectors in float32."""
@@ -90,8 +90,11 @@ class Worker:
         return doc
 
 
-def pack_entity(ent) -> "dict[str, Any]":
-    return {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "text": ent.text}
+def pack_entities(doc: Doc) -> bytes:
+    entities = [
+        {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "text": ent.text} for ent in doc.ents
+    ]
+    return json.dumps(entities, ensure_ascii=False).encode("utf8")
 
 
 def pack_vectors(doc: Doc, vectors: numpy.ndarray) -> bytes:
