@@ -50,6 +50,9 @@ def start_ray(
     RAISES (UserError): If Ray is not installed, the cluster can't be reached, or has not what is asked for.
     """
     os.environ.update(ENVIRONMENT)
+    if address is None:
+        # Without it Ray listens on all interfaces, whatever address it is given, and runs what anybody sends.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
         import ray
         import ray.data
