@@ -177,15 +177,14 @@ def run_training(folder: Path, about: Dict[str, Any], gpu: int) -> str:
     command = [sys.executable, "-m", "scripts.train", *map(resolve, arguments), *map(resolve, options)]
     with (folder / "train.log").open("w", encoding="utf8") as log:
         # One message a line, so that the last line is a whole sentence.
-        result = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "COLUMNS": "1000", "ANSI_COLORS_DISABLED": "1"}, stdout=log, stderr=log
-        )
+        environment = {**os.environ, "WASABI_NO_PRETTY": "1", "ANSI_COLORS_DISABLED": "1"}
+        result = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     if result.returncode == 0:
         with replace_when_done(folder / "sweep.json") as path:
             srsly.write_json(path, about)
         return ""
     lines = (folder / "train.log").read_text(encoding="utf8").strip().splitlines()
-    reason = lines[-1].strip().removeprefix("✘ ") if lines else "it printed nothing"
+    reason = lines[-1].strip() if lines else "it printed nothing"
     return f"{reason} (exit code {result.returncode})"
 
 

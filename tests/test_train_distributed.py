@@ -17,9 +17,13 @@ import torch.distributed as distributed
 from spacy.tokens import DocBin
 
 from scripts.train_distributed import train_distributed_cli
+from scripts.training.parameters import walk_parameters
 
 from .helpers import ROOT, assert_refused, read_docs
 from .test_train import CONFIG, assert_same_weights, run_train, run_with_overrides
+
+LEARNING_RATE = 1e-4
+
 
 @pytest.fixture(scope="module")
 def corpus(corpus_dir, tmp_path_factory):
@@ -39,6 +43,7 @@ def config(tmp_path_factory):
     loaded["components"]["transformer"]["model"]["transformer_config"]["hidden_dropout_prob"] = 0.0
     loaded["training"]["dropout"] = 0.0
     loaded["training"]["optimizer"]["eps"] = 1e-4
+    loaded["training"]["optimizer"]["learn_rate"]["initial_rate"] = LEARNING_RATE
     loaded["training"]["batcher"] = {"@batchers": "spacy.batch_by_sequence.v1", "size": 5}
     loaded.to_disk(path)
     return path
@@ -81,6 +86,19 @@ def find_free_port():
         return listener.getsockname()[1]
 
 
+def assert_nearly_same_weights(one, other):
+    """Two pipelines have the same weights, but for a few that a single step tells apart.
+
+    Where two transitions score the same, rounding decides which one the NER follows, and that changes its next gradient.
+    """
+    expected, found = (walk_parameters(nlp, ["transformer", "ner"]) for nlp in (one, other))
+    assert [parameter.name for parameter in expected] == [parameter.name for parameter in found]
+    for mine, theirs in zip(expected, found):
+        difference = abs(theirs.weights.numpy() - mine.weights.numpy())
+        assert difference.max() < LEARNING_RATE, mine.name
+        assert (difference > 0.1 * LEARNING_RATE).mean() < 0.05, mine.name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "size, accumulate, one_process",
@@ -111,7 +129,7 @@ def test_two_processes_train_what_one_does(
             assert mine[kind] == theirs[kind]
         assert theirs["losses"] == pytest.approx(mine["losses"], rel=1e-4)
     for name in ("model-best", "model-last"):
-        assert_same_weights(*(spacy.load(tmp_path / run / name) for run in ("one", "two")), atol=1e-5)
+        assert_nearly_same_weights(*(spacy.load(tmp_path / run / name) for run in ("one", "two")))
     assert printed.count("Pipeline:") == 1  # One rank prints.
     assert {path.name for path in (tmp_path / "two").iterdir()} == {
         "model-best", "model-last", "training.json", "training.png",
