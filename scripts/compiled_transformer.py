@@ -35,9 +35,11 @@ from spacy.pipeline.ner import DEFAULT_NER_MODEL, EntityRecognizer
 from spacy.pipeline.tok2vec import Tok2Vec
 from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
+from spacy.training.batchers import minibatch_by_words
 from spacy.util import registry
 from spacy.vocab import Vocab
 from thinc.api import Model, NumpyOps
+from thinc.layers.concatenate import forward as concatenate
 from thinc.shims import Shim
 from thinc.types import Floats2d, Floats3d, Floats4d, Ints1d, Ints2d
 from tokenizers import Tokenizer
@@ -51,6 +53,7 @@ SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
 LENGTH_STEP = 16
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
+TOKENS_AT_ONCE = 4096  # Bounds the wide vectors of the heads in memory.
 NO_TRAINING = (
     "A compiled transformer can't be trained: it has no gradients. Train the pipeline it was made from and compile "
     "that again, or list the component in both `frozen_components` and `annotating_components`."
@@ -252,8 +255,27 @@ class GreedyEntityRecognizer(EntityRecognizer):
             return super().predict(docs)
         if not any(map(len, docs)):
             return [Entities() for _ in docs]
-        features = self.model.get_ref("lower").predict(self.model.get_ref("tok2vec").predict(docs))
+        features = self.model.get_ref("lower").predict(self.get_token_vectors(docs))
         return find_entities(Moves(self), features, docs)
+
+    def get_token_vectors(self, docs: List[Doc]) -> Floats2d:
+        """Run the model's `tok2vec`, the layers before `lower`.
+
+        Where it concatenates the vectors of several layers before it makes them smaller, this goes piece by piece: thinc
+        would copy all of them three times, which takes most of the memory of a very long Doc.
+        """
+        tok2vec = self.model.get_ref("tok2vec")
+        joint, *others = tok2vec.layers
+        if joint._func is not concatenate or [layer.name for layer in others] != ["list2array", "linear"]:
+            return tok2vec.predict(docs)
+        by_layer = [layer.predict(docs) for layer in joint.layers]
+        pieces = [
+            [vectors[start : start + TOKENS_AT_ONCE] for vectors in by_doc]
+            for by_doc in zip(*by_layer)
+            for start in range(0, len(by_doc[0]), TOKENS_AT_ONCE)
+        ]
+        batches = minibatch_by_words(pieces, TOKENS_AT_ONCE, get_length=lambda piece: len(piece[0]))
+        return numpy.concatenate([others[-1].predict(join_columns(batch)) for batch in batches])
 
     def set_annotations(self, docs: List[Doc], predicted: List[Any]) -> None:
         """Set `doc.ents` from what `predict` returned."""
@@ -309,6 +331,19 @@ def make_greedy_ner(
         incorrect_spans_key=incorrect_spans_key,
         scorer=scorer,
     )
+
+
+def join_columns(pieces: List[List[Floats2d]]) -> Floats2d:
+    """Put the vectors of several layers side by side.
+
+    pieces (List[List[Floats2d]]): Runs of tokens, each one array a layer, (n_tokens, width of the layer).
+    RETURNS (Floats2d): *Shape:* (tokens of all pieces, width of all layers).
+    """
+    ends = numpy.cumsum([vectors.shape[1] for vectors in pieces[0]])
+    joint = numpy.empty((sum(len(piece[0]) for piece in pieces), ends[-1]), dtype="float32")
+    for end, column in zip(ends, zip(*pieces)):
+        numpy.concatenate(column, out=joint[:, end - column[0].shape[1] : end])
+    return joint
 
 
 class Moves:
@@ -432,17 +467,38 @@ def forward(
     tokens = get_tokens(docs)
     windows = get_windows(docs, model.attrs["spans"], model.attrs["window"], model.attrs["stride"])
     # Padding and special tokens are added to one more row than there are tokens.
-    nowhere = len(tokens.starts)
-    sums = numpy.zeros((nowhere + 1, model.get_dim("nO")), dtype="float32")
-    counts = numpy.zeros(nowhere + 1, dtype="int64")
+    sums = numpy.zeros((len(tokens.starts) + 1, model.get_dim("nO")), dtype="float32")
+    counts = numpy.zeros(len(sums), dtype="int64")
     for group in util.minibatch(windows, WINDOWS_AT_ONCE):
-        wordpieces = encoder.get_wordpieces(tokens, group)
-        batches = get_micro_batches(wordpieces.lengths, get_budget(wordpieces, model.attrs))
-        padded = [pad(wordpieces, batch, encoder.manifest, nowhere) for batch in batches]
-        outputs = encoder.predict(padded, model.attrs["device"], model.attrs["threads"])
-        for micro_batch, vectors in zip(padded, outputs):
-            add_to_tokens(sums, counts, micro_batch, vectors)
+        add_windows(sums, counts, encoder, tokens, group, model.attrs)
     return split_by_doc(model.ops, docs, sums, counts), no_backprop
+
+
+def add_windows(
+    sums: Floats2d,
+    counts: Ints1d,
+    encoder: "CompiledEncoder",
+    tokens: "Tokens",
+    windows: List[Tuple[int, int]],
+    settings: Dict[str, Any],
+    first: int = 0,
+) -> None:
+    """Encode windows, and add the vectors of their wordpieces to those of their tokens.
+
+    sums (Floats2d): *Shape:* (n_tokens + 1, width). The last row is for padding and special tokens.
+    counts (Ints1d): *Shape:* (n_tokens + 1,). Wordpieces that were added.
+    tokens (Tokens): All tokens of the batch.
+    windows (List[Tuple[int, int]]): First token and end of each.
+    settings (Dict[str, Any]): The component's.
+    first (int): The token that the first row is for.
+    """
+    wordpieces = encoder.get_wordpieces(tokens, windows)
+    # Special tokens have -1, and stay below 0.
+    wordpieces = wordpieces._replace(first=wordpieces.first - first, last=wordpieces.last - first)
+    batches = get_micro_batches(wordpieces.lengths, get_budget(wordpieces, settings))
+    padded = [pad(wordpieces, batch, encoder.manifest, len(sums) - 1) for batch in batches]
+    for micro_batch, vectors in zip(padded, encoder.predict(padded, settings["device"], settings["threads"])):
+        add_to_tokens(sums, counts, micro_batch, vectors)
 
 
 def no_backprop(d_vectors: List[Floats2d]) -> List[Doc]:
@@ -647,6 +703,9 @@ def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Float
 def split_by_doc(ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[Floats2d]:
     """RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added."""
     divisors = numpy.maximum(counts, 1).astype("float32")[:, None]
+    if len(docs) == 1:
+        # In its place, since the vectors of a very long Doc are most of the memory that it takes.
+        return [ops.asarray2f(numpy.divide(sums[:-1], divisors[:-1], out=sums[:-1]))]
     vectors, start = [], 0
     for doc in docs:
         end = start + len(doc)
@@ -666,11 +725,12 @@ class CompiledEncoder(Shim):
     in memory: engines are started when they are first used, again in every process, and when the pipeline is saved.
     """
 
+    _lock = threading.Lock()  # Of all encoders: engines are started one after the other.
+
     def __init__(self) -> None:
         super().__init__(None)
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
-        self._lock = threading.Lock()
         self._engines: Dict[Tuple, Any] = {}  # Engine by process, device, threads and streams; RemoteEncoder by process, URL
 
     def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
@@ -808,12 +868,7 @@ class CompiledEncoder(Shim):
             raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
 
     def __getstate__(self) -> Dict[str, Any]:
-        state = {key: value for key, value in self.__dict__.items() if key != "_lock"}
-        return {**state, "_engines": {}}
-
-    def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
+        return {**self.__dict__, "_engines": {}}
 
     def to_bytes(self) -> bytes:
         """RETURNS (bytes): All files as msgpack."""
@@ -959,7 +1014,11 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int) -> 
             **manifest["options"],
         },
     )
-    return run_openvino(model)
+    run = run_openvino(model)
+    # Its Python layer sets itself up in the first call, and hangs if two threads make it at once: each waits for what the
+    # other holds, Python's lock and that of a C++ static.
+    run(numpy.zeros((1, 1), dtype="int64"), numpy.ones((1, 1), dtype="int64"))
+    return run
 
 
 def run_openvino(model: Any) -> Engine:

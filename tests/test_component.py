@@ -281,6 +281,50 @@ def test_two_processes(paths, texts, tmp_path, engine, start_method, calls):
         assert [[tuple(entity) for entity in doc] for doc in found] == entities
 
 
+FIRST_CALLS = """
+import json, os, signal, sys, threading
+
+import numpy, spacy
+from scripts import compiled_transformer
+
+path, n_processes, timeout = json.loads(sys.argv[1])
+encoder = spacy.load(path).get_pipe("transformer").encoder
+ids = numpy.ones((2, 16), dtype="int64")
+# Python changes threads as often as it can.
+sys.setswitchinterval(1e-6)
+
+def call_at_once():
+    engine = encoder.get_engine("cpu", 2, 2)
+    barrier = threading.Barrier(2)
+
+    def call():
+        barrier.wait()
+        engine(ids, ids)
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+exits = []
+for _ in range(n_processes):
+    process = os.fork()
+    if process == 0:
+        signal.alarm(timeout)
+        call_at_once()
+        os._exit(0)
+    exits.append(os.waitpid(process, 0)[1])
+print(json.dumps(exits))
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_first_calls_by_two_threads_at_once(paths, tmp_path, engine):
+    """OpenVINO's Python layer hung in one of five processes."""
+    assert run_script(tmp_path / "script.py", FIRST_CALLS, [str(paths[engine]), 20, 60]) == [0] * 20
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_four_threads_share_one_pipeline(paths, texts, expected, engine):
     """They start together, so that they also race for the engine."""

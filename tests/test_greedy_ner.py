@@ -1,16 +1,19 @@
 """`greedy_ner` finds what spaCy's own `ner` finds, with any weights and in any Docs."""
 
-from typing import List
+from typing import Any, Dict, List
 
 import numpy
 import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from scripts import compiled_transformer
 from scripts.compiled_transformer import Entities
+from scripts.compiled_transformer import join_columns as JOIN_COLUMNS
 
 from .helpers import get_entities
 
@@ -28,7 +31,9 @@ TOK2VEC = {
 }
 
 
-def make_pipeline(factory: str, *, seed: int = 0, pieces: int = 2, use_upper: bool = False) -> Language:
+def make_pipeline(
+    factory: str, *, seed: int = 0, pieces: int = 2, use_upper: bool = False, tok2vec: Dict[str, Any] = TOK2VEC
+) -> Language:
     """RETURNS (Language): A recognizer with random weights, which sees entities everywhere, long ones too."""
     nlp = spacy.blank("en")
     model = {
@@ -39,7 +44,7 @@ def make_pipeline(factory: str, *, seed: int = 0, pieces: int = 2, use_upper: bo
         "maxout_pieces": pieces,
         "use_upper": use_upper,
         "nO": None,
-        "tok2vec": TOK2VEC,
+        "tok2vec": tok2vec,
     }
     ner = nlp.add_pipe(factory, name="ner", config={"model": model})
     for label in LABELS:
@@ -128,6 +133,29 @@ def test_another_model_is_left_to_spacy():
     doc = Doc(ours.vocab, words=words)
     assert not isinstance(ours.get_pipe("ner").predict([doc])[0], Entities)
     assert get_entities(ours(doc)) == get_entities(theirs(Doc(theirs.vocab, words=words)))
+
+
+@pytest.mark.parametrize("tokens_at_once", [1, 7, 1000])
+def test_vectors_of_several_layers_are_joined_in_pieces(monkeypatch, tokens_at_once):
+    """Docs shorter and longer than a piece, and empty ones; the same to the last bit."""
+    sizes = []
+
+    def join_columns(pieces):
+        joint = JOIN_COLUMNS(pieces)
+        sizes.append(len(joint))
+        return joint
+
+    monkeypatch.setattr(compiled_transformer, "join_columns", join_columns)
+    monkeypatch.setattr(compiled_transformer, "TOKENS_AT_ONCE", tokens_at_once)
+    tok2vec = {"@layers": "concatenate.v1", "*": {"first": TOK2VEC, "second": {**TOK2VEC, "width": 24}}}
+    nlp = make_pipeline("greedy_ner", tok2vec=tok2vec)
+    docs = [Doc(nlp.vocab, words=list(WORDS[:length]) * repeats) for length, repeats in ((3, 1), (0, 1), (12, 5), (6, 1))]
+    ner = nlp.get_pipe("ner")
+    expected = ner.model.get_ref("tok2vec").predict(docs)
+    assert expected.shape == (69, 8)
+    assert_array_equal(ner.get_token_vectors(docs), expected)
+    assert sum(sizes) == 69
+    assert max(sizes) <= tokens_at_once
 
 
 def test_saved_and_loaded(tmp_path):

@@ -143,7 +143,7 @@ def encode(nlp: Language, doc: Doc, transformer: str) -> Iterator[Floats2d]:
     component = nlp.get_pipe(transformer)
     # The project's module, or the one inside an installed package.
     compiled = sys.modules[type(component).__module__]
-    encoder, attributes = component.encoder, component.model.attrs
+    attributes = component.model.attrs
     tokens = compiled.get_tokens([doc])
     windows = compiled.get_windows([doc], attributes["spans"], attributes["window"], attributes["stride"])
     groups = list(minibatch(windows, compiled.WINDOWS_AT_ONCE))
@@ -151,20 +151,12 @@ def encode(nlp: Language, doc: Doc, transformer: str) -> Iterator[Floats2d]:
     sums, counts, start = numpy.zeros((0, width), dtype="float32"), numpy.zeros(0, dtype="int64"), 0
     for number, group in enumerate(groups):
         complete = groups[number + 1][0][0] if number + 1 < len(groups) else len(doc)
-        nowhere = max(complete, max(end for _, end in group)) - start
-        missing = nowhere + 1 - len(sums)
+        # One row more, for special tokens and padding.
+        missing = max(complete, max(end for _, end in group)) - start + 1 - len(sums)
         sums = numpy.concatenate((sums, numpy.zeros((missing, width), dtype="float32")))
         counts = numpy.concatenate((counts, numpy.zeros(missing, dtype="int64")))
-        wordpieces = encoder.get_wordpieces(tokens, group)
-        # Special tokens have -1, and stay below 0.
-        wordpieces = wordpieces._replace(first=wordpieces.first - start, last=wordpieces.last - start)
-        batches = compiled.get_micro_batches(wordpieces.lengths, compiled.get_budget(wordpieces, attributes))
-        padded = [compiled.pad(wordpieces, batch, encoder.manifest, nowhere) for batch in batches]
-        outputs = encoder.predict(padded, attributes["device"], attributes["threads"])
-        for micro_batch, vectors in zip(padded, outputs):
-            compiled.add_to_tokens(sums, counts, micro_batch, vectors)
+        compiled.add_windows(sums, counts, component.encoder, tokens, group, attributes, start)
         n_complete = complete - start
         divisors = numpy.maximum(counts[:n_complete], 1).astype("float32")[:, None]
         yield sums[:n_complete] / divisors
-        # The last row is that of special tokens and padding.
         sums, counts, start = sums[n_complete:-1].copy(), counts[n_complete:-1].copy(), complete
