@@ -19,12 +19,13 @@ def make_rows(metrics: Dict[str, Any]) -> List[List[str]]:
     rows = []
     for peer in sorted(metrics["peers"].values(), key=lambda peer: peer["ratio"]):
         low, high = peer["ratio_interval"]
+        size, unit = peer["batch_size"], peer["unit"]
         rows.append(
             [
                 peer["title"],
                 f"{peer['words_per_second']:,.0f}",
                 f"{peer['ratio']:.2f}× ({low:.2f}–{high:.2f})",
-                f"{peer['batch_size']} {peer['unit']}",
+                f"{size} {unit if size > 1 else unit[:-1]}",  # "1 document", "8 sentences"
                 f"{peer['peak_memory_mb']:,.0f}",
             ]
         )
