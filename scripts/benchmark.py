@@ -20,15 +20,15 @@ from wasabi import msg
 from .compilation.benchmark_plot import draw_plot
 from .compilation.benchmark_report import make_markdown, print_tables
 from .compilation.breakdown import WORDS, measure_breakdown
-from .compilation.gate import read_corpus
+from .compilation.gate import read_corpus, require_sentences
 from .compilation.length_plot import draw_length_plot
 from .compilation.lengths import REFERENCE_LONGEST, compare_length, list_lengths
-from .compilation.machine import describe_machine, get_size_mb
+from .compilation.machine import describe_machine_with_threads, get_size_mb
 from .compilation.process import PipelineError, PipelineProcess
 from .compilation.profiled import ProfiledProcess
 from .compilation.reference import require_gpu
 from .compilation.timing import Throughput, choose_sentences, compare_latency, compare_throughput, summarize
-from .compiled_transformer import MANIFEST, available_cores
+from .compiled_transformer import MANIFEST
 from .console import UserError, exit_on_user_error, replace_when_done
 from .evaluate import check_pipelines
 
@@ -103,11 +103,7 @@ def benchmark(
     check_pipelines(reference, compiled)
     docs = read_corpus(corpus)
     require_gpu(gpu)
-    if not all(doc.has_annotation("SENT_START") for doc in docs):
-        raise UserError(
-            f"{corpus} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
-            "or set them with spaCy's `sentencizer`."
-        )
+    require_sentences(docs, corpus)
     texts = choose_batch_texts(docs, n_words)
     single_texts = {
         "latency_sentence": choose_sentences(docs, n_sentences),
@@ -288,7 +284,7 @@ def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> Li
 
 def describe(gpu: int) -> Dict[str, Any]:
     """RETURNS (Dict[str, Any]): The machine, with the threads that an engine gets and the GPU that is used."""
-    machine = {**describe_machine(), "threads": available_cores()}
+    machine = describe_machine_with_threads()
     return machine if gpu < 0 else {**machine, "gpu": torch.cuda.get_device_name(gpu)}
 
 

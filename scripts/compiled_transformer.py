@@ -701,16 +701,18 @@ def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Float
 
 
 def split_by_doc(ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[Floats2d]:
-    """RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added."""
-    divisors = numpy.maximum(counts, 1).astype("float32")[:, None]
+    """RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added.
+
+    The sums become the means, since the vectors of a very long Doc are most of the memory that it takes.
+    """
+    sums /= numpy.maximum(counts, 1).astype("float32")[:, None]
     if len(docs) == 1:
-        # In its place, since the vectors of a very long Doc are most of the memory that it takes.
-        return [ops.asarray2f(numpy.divide(sums[:-1], divisors[:-1], out=sums[:-1]))]
+        return [ops.asarray2f(sums[:-1])]
     vectors, start = [], 0
     for doc in docs:
         end = start + len(doc)
         # One array a Doc: a view would keep the whole batch alive as long as one of its Docs.
-        vectors.append(ops.asarray2f(sums[start:end] / divisors[start:end]))
+        vectors.append(ops.asarray2f(sums[start:end].copy()))
         start = end
     return vectors
 

@@ -27,11 +27,10 @@ from wasabi import msg
 from .comparison.peers import COMPILED, DOCUMENTS, PEERS, STOCK
 from .comparison.report import make_markdown, print_table
 from .comparison.worker import PeerProcess
-from .compilation.gate import read_corpus
-from .compilation.machine import describe_machine
+from .compilation.gate import read_corpus, require_sentences
+from .compilation.machine import describe_machine_with_threads
 from .compilation.process import PipelineError
 from .compilation.timing import Throughput, choose_docs
-from .compiled_transformer import available_cores
 from .console import UserError, exit_on_user_error, replace_when_done
 from .evaluate import check_pipelines
 
@@ -100,11 +99,10 @@ def compare(
         )
     check_pipelines(reference, compiled)
     docs = choose_docs(read_corpus(corpus), n_words)
-    if not all(doc.has_annotation("SENT_START") for doc in docs):
-        raise UserError(f"{corpus} has Docs without sentence boundaries. Set them with spaCy's `sentencizer`.")
+    require_sentences(docs, corpus)
     peers, failed = measure(reference, compiled, docs, rounds, silent)
     metrics = {
-        "machine": {**describe_machine(), "threads": available_cores()},
+        "machine": describe_machine_with_threads(),
         "measured": {
             "corpus": corpus.name,
             "documents": len(docs),

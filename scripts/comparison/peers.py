@@ -30,6 +30,10 @@ def start_spacy(path: Path) -> Run:
     from .. import compiled_transformer  # noqa: F401
 
     nlp = spacy.load(path)
+    return run_spacy(nlp)
+
+
+def run_spacy(nlp: Any) -> Run:
     return lambda texts, batch_size: list(nlp.pipe(texts, batch_size=batch_size))
 
 
@@ -87,7 +91,7 @@ def start_nebullvm(path: Path) -> Run:
         build(exported, model.transformer.config, optimized)
         files = {"encoder.onnx": (optimized / "encoder.onnx").read_bytes()}
     replace_encoder(model, start_onnxruntime({"options": {}}, files, "cpu", available_cores(), 1))
-    return lambda texts, batch_size: list(nlp.pipe(texts, batch_size=batch_size))
+    return run_spacy(nlp)
 
 
 def replace_encoder(model: Any, engine: Callable) -> None:

@@ -45,6 +45,15 @@ def read_corpus(path: Path) -> List[Doc]:
     return docs
 
 
+def require_sentences(docs: Sequence[Doc], path: Path) -> None:
+    """RAISES (UserError): If a Doc of the corpus at the path has no sentence boundaries."""
+    if not all(doc.has_annotation("SENT_START") for doc in docs):
+        raise UserError(
+            f"{path} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
+            "or set them with spaCy's `sentencizer`."
+        )
+
+
 def score_entities(gold: Sequence[Doc], predicted: Sequence[Sequence[Sequence]]) -> EntityScores:
     """Score predicted entities.
 

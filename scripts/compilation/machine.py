@@ -28,6 +28,11 @@ def describe_machine() -> Dict[str, Any]:
     }
 
 
+def describe_machine_with_threads() -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): The machine, and the "threads" that an engine gets by default."""
+    return {**describe_machine(), "threads": available_cores()}
+
+
 def read_cpuinfo() -> Dict[str, str]:
     """RETURNS (Dict[str, str]): The first processor in /proc/cpuinfo; empty where there is none."""
     try:

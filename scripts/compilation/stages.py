@@ -173,7 +173,6 @@ def watch(nlp: Language, stopwatch: Stopwatch, load: Load) -> Iterator[None]:
             if isinstance(component, runtime.GreedyEntityRecognizer):  # It has its own way through its tok2vec.
                 get_token_vectors = stopwatch.wrap(component.get_token_vectors, f"{name}, tok2vec")
                 stack.enter_context(replace(component, "get_token_vectors", get_token_vectors))
-                continue
             model = getattr(component, "model", None)
             if model is not None and "tok2vec" in model.ref_names and model.get_ref("tok2vec") is not model:
                 layer = model.get_ref("tok2vec")

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import srsly
 from spacy.pipeline.tok2vec import Tok2VecListener
@@ -17,8 +17,8 @@ def save_skeleton(reference: Reference, folder: Path) -> None:
     """Save everything of a compiled pipeline but the encoder.
 
     Every `TransformerListener` becomes spaCy's own `Tok2VecListener`, in the models and in the config, and every "ner"
-    the faster "greedy_ner"; all weights stay as they were. The loaded reference is changed by this and must not be used afterwards; its folder
-    is not touched.
+    the faster "greedy_ner"; all weights stay as they were. The loaded reference is changed by this and must not be used
+    afterwards; its folder is not touched.
 
     reference (Reference): The trained pipeline.
     folder (Path): The folder to write.
@@ -45,10 +45,15 @@ def make_config(reference: Reference) -> Config:
     }
     for component in reference.listeners:
         components[component] = replace_listeners(components[component], reference.width)
-    for component in components.values():
+    use_greedy_ner(config)
+    return config
+
+
+def use_greedy_ner(config: Config) -> None:
+    """Replace spaCy's "ner" by the faster "greedy_ner" in a pipeline's config."""
+    for component in config["components"].values():
         if component.get("factory") == "ner":
             component["factory"] = "greedy_ner"
-    return config
 
 
 def replace_listeners(block: Any, width: int) -> Any:
@@ -74,7 +79,10 @@ def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path)
     """
     shutil.copytree(skeleton, folder)
     shutil.move(artefact.folder, folder / transformer)
+    write_requirements(folder, artefact.manifest["requirements"])
+
+
+def write_requirements(folder: Path, requirements: List[str]) -> None:
+    """Let a pipeline's wheel bring what the code file imports: spaCy doesn't look into it for that."""
     meta = srsly.read_json(folder / "meta.json")
-    # spaCy doesn't look into the code file for what it imports.
-    meta["requirements"] = artefact.manifest["requirements"]
-    srsly.write_json(folder / "meta.json", meta)
+    srsly.write_json(folder / "meta.json", {**meta, "requirements": requirements})

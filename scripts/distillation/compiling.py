@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict
 
-import srsly
 from thinc.api import Config
 
 from ..compilation.artefact import TOKENIZERS_REQUIREMENT
 from ..compilation.gate import Gate
+from ..compilation.swap import use_greedy_ner, write_requirements
 from ..console import replace_when_done
 from ..optimize import optimize
 
@@ -47,11 +47,8 @@ def compile_cnn(student: Path, output: Path) -> Dict[str, Any]:
     with replace_when_done(output) as path:
         shutil.copytree(student, path)
         config = Config().from_disk(path / "config.cfg", interpolate=False)
-        for component in config["components"].values():
-            if component["factory"] == "ner":
-                component["factory"] = "greedy_ner"
+        use_greedy_ner(config)
         config.to_disk(path / "config.cfg")
         # The code of `greedy_ner` imports it.
-        meta = srsly.read_json(path / "meta.json")
-        srsly.write_json(path / "meta.json", {**meta, "requirements": [TOKENIZERS_REQUIREMENT]})
+        write_requirements(path, [TOKENIZERS_REQUIREMENT])
     return {"engine": "spaCy with greedy_ner"}

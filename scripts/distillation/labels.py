@@ -1,7 +1,7 @@
 """Let a pipeline annotate text, so that others can learn from it."""
 
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List
 
 import tqdm
 from spacy.language import Language
@@ -10,7 +10,8 @@ from spacy.vocab import Vocab
 
 from ..compilation.validation import copy_without_entities
 from ..console import UserError, replace_when_done
-from ..formats.lines import check_file, read_lines
+from ..formats.docbin import load_docs
+from ..formats.lines import read_lines
 
 ATTRIBUTES = ["ENT_IOB", "ENT_TYPE", "SENT_START"]  # beside words and spaces, which a DocBin always has
 
@@ -42,7 +43,7 @@ def label_text(nlp: Language, source: Path, target: Path, *, silent: bool = True
 def read_docs(source: Path, nlp: Language) -> Iterator[Doc]:
     """YIELDS (Doc): The documents of a source, tokenized and without annotations."""
     if source.suffix == ".spacy":
-        yield from (copy_without_entities(doc, nlp) for doc in read_corpus(source, nlp.vocab))
+        yield from (copy_without_entities(doc, nlp) for doc in load_docs(source, nlp.vocab))
         return
     for where, line in read_lines(source):
         if len(line) > nlp.max_length:
@@ -53,18 +54,9 @@ def read_docs(source: Path, nlp: Language) -> Iterator[Doc]:
             yield nlp.make_doc(line)
 
 
-def read_corpus(path: Path, vocab: Optional[Vocab] = None) -> List[Doc]:
-    """RETURNS (List[Doc]): The Docs of a .spacy corpus, with or without entities."""
-    check_file(path)
-    try:
-        return list(DocBin().from_disk(path).get_docs(vocab or Vocab()))
-    except Exception as error:  # msgpack and zlib raise errors of many kinds.
-        raise UserError(f"{path} is not a .spacy corpus, or damaged ({error}). Make it again.") from error
-
-
 def join_corpora(sources: List[Path], target: Path) -> None:
     """Write one .spacy corpus that has the Docs of several."""
     vocab = Vocab()
-    docs = [doc for source in sources for doc in read_corpus(source, vocab)]
+    docs = [doc for source in sources for doc in load_docs(source, vocab)]
     with replace_when_done(target) as path:
         DocBin(attrs=ATTRIBUTES, docs=docs).to_disk(path)

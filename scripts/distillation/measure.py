@@ -10,10 +10,9 @@ from spacy.tokens import Doc
 
 from ..benchmark import choose_batch_texts
 from ..compilation.gate import get_drop, read_corpus
-from ..compilation.machine import describe_machine, get_size_mb
+from ..compilation.machine import describe_machine_with_threads, get_size_mb
 from ..compilation.process import PipelineError, PipelineProcess
 from ..compilation.timing import Throughput, choose_sentences, summarize
-from ..compiled_transformer import available_cores
 from ..console import UserError
 from ..evaluate import score
 from .workshop import Lesson, Student, say
@@ -54,7 +53,7 @@ def compare(lesson: Lesson, students: List[Student]) -> Row:
     except PipelineError as error:
         raise UserError(f"A pipeline failed while it was measured: {str(error).rstrip('.')}.") from error
     return {
-        "machine": {**describe_machine(), "threads": available_cores()},
+        "machine": describe_machine_with_threads(),
         "measured": {
             "corpus": gold["dev"].name,
             "words": WORDS,

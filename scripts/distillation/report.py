@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from wasabi import msg
 
 from ..compilation.benchmark_plot import COLORS, MUTED, STYLE
-from ..compilation.benchmark_report import name_machine
+from ..compilation.benchmark_report import format_markdown, name_machine
 
 HEADER = (
     *("Pipeline", "F1 dev", "F1 test", "Drop, test", "Words/s", "Times", "95%"),
@@ -48,16 +48,8 @@ def print_table(report: Dict[str, Any]) -> None:
 
 def make_markdown(report: Dict[str, Any]) -> str:
     """RETURNS (str): The table for a README, with what was measured and what the names mean."""
-    lines = [
-        describe_run(report),
-        "",
-        "| " + " | ".join(HEADER) + " |",
-        "|" + "|".join("---" if align == "l" else "--:" for align in ALIGNS) + "|",
-        *("| " + " | ".join(cells) + " |" for cells in make_cells(report)),
-        "",
-        *(f"- {row['name']}: {row['about']}" for row in report["pipelines"]),
-    ]
-    return "\n".join(lines) + "\n"
+    names = "\n".join(f"- {row['name']}: {row['about']}" for row in report["pipelines"])
+    return "\n\n".join((describe_run(report), format_markdown(HEADER, ALIGNS, make_cells(report)), names)) + "\n"
 
 
 def describe_run(report: Dict[str, Any]) -> str:

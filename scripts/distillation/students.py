@@ -12,10 +12,10 @@ from transformers import AutoModel
 
 from ..compilation.reference import load_reference
 from ..console import replace_when_done
+from ..formats.docbin import load_docs
 from ..training.loop import MODEL_BEST, Trainer
 from ..training.precision import use_bf16
 from ..training.prepare import begin_training, trains_in_bf16
-from .labels import read_corpus
 from .layers import drop_layers, save_encoder
 from .vectors import Schedule, cut_windows, train_vectors
 
@@ -49,7 +49,7 @@ def learn_vectors(
     """
     teacher, student = load_reference(teacher_path), load_reference(teacher_path)
     drop_layers(student, layers)
-    windows = cut_windows(teacher, read_corpus(text))
+    windows = cut_windows(teacher, load_docs(text))
     errors = train_vectors(student.encoder, teacher.encoder, windows, schedule, seed=seed, gpu=gpu, silent=silent)
     save_encoder(student, output)
     return {"vector_errors": errors}
