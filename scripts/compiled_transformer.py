@@ -160,6 +160,13 @@ class CompiledTransformer(Tok2Vec):
     def is_trainable(self) -> bool:
         return False
 
+    @property
+    def has_one_thread(self) -> bool:
+        """RETURNS (bool): Whether encoding and everything else share one core, where a second thread is in the way."""
+        settings = self.model.attrs
+        is_local = settings["device"] == "cpu" and settings["remote"] is None
+        return is_local and (settings["threads"] or available_cores()) == 1
+
     def initialize(self, get_examples, *, nlp=None, labels=None) -> None:
         """Nothing to do: the weights were trained before they were compiled."""
 
@@ -168,12 +175,15 @@ class CompiledTransformer(Tok2Vec):
         raise ValueError(NO_TRAINING)
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Encode the next batch while the components downstream work on this one.
+        """Encode the next batch while the components downstream work on this one, unless all have one thread together.
 
         stream (Iterable[Doc]): The Docs.
         batch_size (int): Docs of a batch.
         YIELDS (Doc): The Docs in order.
         """
+        if self.has_one_thread:
+            yield from super().pipe(stream, batch_size=batch_size)
+            return
         with ThreadPoolExecutor(1) as executor:
             running: Deque[Tuple[List[Doc], Future]] = deque()
             for batch in util.minibatch(stream, size=batch_size):

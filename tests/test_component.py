@@ -392,9 +392,28 @@ print(json.dumps(sorted(cores)))
 # Batches in a stream
 
 
-def test_failed_batch_goes_to_the_error_handler(compiled_path, texts):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_thread_is_the_callers(compiled_path, texts, threads):
+    """With more, the next batch is encoded beside the components downstream."""
+    nlp = spacy.load(compiled_path, config={"components.transformer.threads": threads})
+    component = nlp.get_pipe("transformer")
+    predict, used = component.predict, set()
+
+    def predict_and_note(docs):
+        used.add(threading.get_ident())
+        return predict(docs)
+
+    component.predict = predict_and_note
+    entities = [[str(ent) for ent in doc.ents] for doc in nlp.pipe(texts, batch_size=2)]
+    assert (used == {threading.get_ident()}) == (threads == 1)
+    assert entities == [[str(ent) for ent in nlp(text).ents] for text in texts]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_failed_batch_goes_to_the_error_handler(compiled_path, texts, threads):
     """The others come out, in order."""
-    nlp = spacy.load(compiled_path, config={"components.transformer.spans": "sent"}, exclude=["sentencizer"])
+    config = {"components.transformer.spans": "sent", "components.transformer.threads": threads}
+    nlp = spacy.load(compiled_path, config=config, exclude=["sentencizer"])
     failed = []
     nlp.get_pipe("transformer").set_error_handler(lambda *arguments: failed.append(arguments))
     whole = [Doc(nlp.vocab, words=text.split(), sent_starts=[True] + [False] * (len(text.split()) - 1)) for text in texts]
