@@ -95,7 +95,8 @@ def make_compiled_transformer(
     stride (int): Tokens from the start of one strided window to the next; less than `window` overlaps.
     batch_wordpieces (int): Budget of a micro-batch, padding included. It bounds the memory, whatever
         the length of the Docs.
-    threads (Optional[int]): Threads of the engine. None takes all cores this process may use.
+    threads (Optional[int]): Threads of the engine. None takes all cores this process may use. With 1, `nlp.pipe` uses no
+        other thread either.
     device (str): "cpu" or "cuda".
     remote (Optional[str]): URL of a service that encodes in this one's stead (`scripts.serve --encoder-only`), such as
         "http://127.0.0.1:8000". Then no engine runs here, and only the manifest is read.
