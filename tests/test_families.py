@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
 import numpy
+import openvino
 import pytest
 import spacy
 import torch
@@ -137,6 +138,24 @@ def test_int8_is_close(get_family, gold, name, candidate):
     assert cosines.mean() > 0.9
     # If nothing was quantized, the two would be the same.
     assert numpy.abs(expected - found).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", encoders.FAMILIES)
+def test_int8_embeddings_stay_int8(get_family, name):
+    """The table of a vocabulary is the largest part of a small encoder; as float32 it would take four times the memory."""
+    files = get_family(name).compile("openvino-int8").get_pipe("transformer").encoder.read_files()
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"]), "CPU")
+    constants = [node.output(0) for node in model.get_runtime_model().get_ops() if not node.inputs()]
+    n_wordpieces = get_family(name).reference.get_pipe("transformer").model.transformer.config.vocab_size
+    tables = [output.get_element_type().to_string() for output in constants if is_table(output, n_wordpieces)]
+    assert tables and set(tables) == {"i8"}
+
+
+def is_table(output, n_wordpieces: int) -> bool:
+    """RETURNS (bool): Whether a constant of an engine has a vector for every wordpiece."""
+    shape = output.get_partial_shape()
+    return shape.is_static and len(shape) == 2 and shape.to_shape()[0] == n_wordpieces and shape.to_shape()[1] > 1
 
 
 @pytest.mark.parametrize("name", encoders.FAMILIES)

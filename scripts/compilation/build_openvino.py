@@ -44,6 +44,7 @@ def build_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Pa
         quantized = nncf.quantize(
             openvino.convert_model(exported), nncf.Dataset(calibration), **nncf_options(calibration)
         )
+        keep_embeddings_int8(quantized)
         openvino.save_model(quantized, folder / "encoder.xml", compress_to_fp16=False)
 
 
@@ -85,6 +86,7 @@ def build_accurate_int8(
             max_drop=max_drop,
             **nncf_options(calibration),
         )
+        keep_embeddings_int8(quantized)
         openvino.save_model(quantized, folder / "encoder.xml", compress_to_fp16=False)
     n_quantized = sum(operation.get_type_name() == "FakeQuantize" for operation in quantized.get_ops())
     return [f"{n_quantized} inputs of operations are quantized"]
@@ -94,3 +96,24 @@ def nncf_options(calibration: List[Dict[str, ndarray]]) -> Dict[str, Any]:
     import nncf
 
     return {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(calibration)}
+
+
+def keep_embeddings_int8(model: Any) -> None:
+    """Look rows up in embedding tables before they become float32, not after.
+
+    OpenVINO would make the whole table float32 when it starts, for every engine anew: 47 MB instead of 12 for 30,522
+    wordpieces and a width of 384. The results are the same.
+
+    model (openvino.Model): As NNCF quantized it: an int8 table, converted, times a scale for each row. Changed in place.
+    """
+    from openvino import opset13 as operations
+
+    for gather in model.get_ordered_ops():
+        if gather.get_type_name() != "Gather" or gather.input_value(0).get_node().get_type_name() != "Multiply":
+            continue
+        convert, scales = gather.input_value(0).get_node().input_values()
+        if convert.get_node().get_type_name() != "Convert" or scales.get_partial_shape()[1] != 1:
+            continue
+        table, (ids, axis) = convert.get_node().input_value(0), gather.input_values()[1:]
+        rows = operations.convert(operations.gather(table, ids, axis), "f32")
+        gather.output(0).replace(operations.multiply(rows, operations.gather(scales, ids, axis)).output(0))
