@@ -506,8 +506,9 @@ def add_windows(
     wordpieces = encoder.get_wordpieces(tokens, windows)
     # Special tokens have -1, and stay below 0.
     wordpieces = wordpieces._replace(first=wordpieces.first - first, last=wordpieces.last - first)
-    batches = get_micro_batches(wordpieces.lengths, get_budget(wordpieces, settings))
-    padded = [pad(wordpieces, batch, encoder.manifest, len(sums) - 1) for batch in batches]
+    budget = get_budget(wordpieces, settings)
+    batches = get_micro_batches(wordpieces.lengths, budget, recurs=budget == settings["batch_wordpieces"])
+    padded = [pad(wordpieces, batch, length, encoder.manifest, len(sums) - 1) for batch, length in batches]
     for micro_batch, vectors in zip(padded, encoder.predict(padded, settings["device"], settings["threads"])):
         add_to_tokens(sums, counts, micro_batch, vectors)
 
@@ -650,31 +651,50 @@ def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
     return min(settings["batch_wordpieces"], math.ceil(int(wordpieces.lengths.sum()) / threads))
 
 
-def get_micro_batches(lengths: Ints1d, budget: int) -> Iterator[Ints1d]:
+def get_micro_batches(lengths: Ints1d, budget: int, recurs: bool) -> Iterator[Tuple[Ints1d, int]]:
     """Group windows of similar length, so that there is little padding.
+
+    Engines prepare anew for every shape that they see, so lengths are rounded up: finely in full micro-batches, whose
+    shapes come again in much text, coarsely in what remains and in little text.
 
     lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
     budget (int): Most wordpieces of a micro-batch, padding included; one window always fits.
-    YIELDS (Ints1d): Indices of the windows of a micro-batch, the longest first.
+    recurs (bool): Whether other micro-batches have the same budget.
+    YIELDS (Tuple[Ints1d, int]): Indices of the windows of a micro-batch, the longest first, and the length to pad to.
     """
     order = numpy.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        n_windows = max(1, budget // round_up(int(lengths[order[start]])))
-        yield order[start : start + n_windows]
+        longest = int(lengths[order[start]])
+        length = round_up(longest, get_fine_step(longest))
+        if not recurs or budget // length > len(order) - start:
+            length = round_up(longest, LENGTH_STEP)
+        n_windows = max(1, budget // length)
+        yield order[start : start + n_windows], length
         start += n_windows
 
 
-def pad(wordpieces: Wordpieces, batch: Ints1d, manifest: Dict[str, Any], nowhere: int) -> Padded:
+def round_up(length: int, step: int) -> int:
+    """RETURNS (int): The next multiple of the step."""
+    return -(-length // step) * step
+
+
+def get_fine_step(length: int) -> int:
+    """RETURNS (int): A sixteenth to an eighth of the length, within limits, so that there are few steps."""
+    return min(max(4, 2 ** (length.bit_length() - 4)), LENGTH_STEP)
+
+
+def pad(wordpieces: Wordpieces, batch: Ints1d, length: int, manifest: Dict[str, Any], nowhere: int) -> Padded:
     """Gather the windows of a micro-batch in rectangular arrays.
 
     batch (Ints1d): *Shape:* (n_windows,). Indices of windows.
+    length (int): Wordpieces to pad to, as far as the encoder has positions.
     manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     nowhere (int): The row that special tokens and padding are aligned to.
     """
     lengths = wordpieces.lengths[batch]
     starts = (numpy.cumsum(wordpieces.lengths) - wordpieces.lengths)[batch]
-    columns = numpy.arange(min(round_up(int(lengths.max())), manifest["max_length"]))
+    columns = numpy.arange(min(length, manifest["max_length"]))
     mask = columns < lengths[:, None]
     index = numpy.where(mask, starts[:, None] + columns, 0)
     first = wordpieces.first[index]
@@ -685,11 +705,6 @@ def pad(wordpieces: Wordpieces, batch: Ints1d, manifest: Dict[str, Any], nowhere
         first=numpy.where(aligned, first, nowhere).astype("int32"),
         last=numpy.where(aligned, wordpieces.last[index], nowhere).astype("int32"),
     )
-
-
-def round_up(length: int) -> int:
-    """RETURNS (int): The next multiple of LENGTH_STEP: engines prepare anew for every shape that they see."""
-    return -(-length // LENGTH_STEP) * LENGTH_STEP
 
 
 def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Floats3d) -> None:

@@ -237,14 +237,33 @@ def test_short_windows_stay_as_they_are(drawn):
 
 
 @MANY
-@given(st.lists(st.integers(1, 200), max_size=60), st.integers(1, 1000))
-def test_micro_batches_hold_every_window_once_within_the_budget(lengths, budget):
+@given(st.lists(st.integers(1, 200), max_size=60), st.integers(1, 1000), st.booleans())
+def test_micro_batches_hold_every_window_once_within_the_budget(lengths, budget, recurs):
     lengths = numpy.asarray(lengths, dtype="int64")
-    batches = list(runtime.get_micro_batches(lengths, budget))
-    indices = [index for batch in batches for index in batch.tolist()]
+    batches = list(runtime.get_micro_batches(lengths, budget, recurs))
+    indices = [index for batch, _ in batches for index in batch.tolist()]
     assert sorted(indices) == list(range(len(lengths)))
-    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in batches)
+    assert all(len(batch) == 1 or len(batch) * length <= budget for batch, length in batches)
+    assert all(lengths[batch].max() <= length < lengths[batch].max() + runtime.LENGTH_STEP for batch, length in batches)
     assert (numpy.diff(lengths[indices]) <= 0).all()
+
+
+@MANY
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=200), st.sampled_from([512, 2048]))
+def test_few_shapes_come_from_much_text(lengths, budget):
+    """Engines prepare anew for every shape. One micro-batch of all, the last, may have a shape that others never have."""
+    *full, last = runtime.get_micro_batches(numpy.asarray(lengths), budget, recurs=True)
+    assert all(len(batch) == max(1, budget // length) for batch, length in full)
+    assert last[1] % runtime.LENGTH_STEP == 0 or len(last[0]) == budget // last[1]
+    fine = {runtime.round_up(length, runtime.get_fine_step(length)) for length in range(1, 513)}
+    assert {length for _, length in full} <= fine | set(range(0, 513, runtime.LENGTH_STEP))
+    assert len(fine) < 50
+
+
+@pytest.mark.parametrize("length", [17, 40, 100, 500])
+def test_full_micro_batches_have_little_padding(length):
+    batches = list(runtime.get_micro_batches(numpy.full(5000, length), 2048, recurs=True))
+    assert all(padded <= 1.2 * length for _, padded in batches[:-1])
 
 
 @given(pieces(), st.integers(0, 40), st.data())
@@ -254,9 +273,10 @@ def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare_positions
     batch = numpy.asarray(order[: data.draw(st.integers(1, len(order)))])
     longest = int(whole.lengths[batch].max())
     manifest = {"max_length": longest + spare_positions, "pad_id": 0}
-    padded = runtime.pad(whole, batch, manifest, nowhere)
+    wanted = data.draw(st.integers(longest, longest + 40))
+    padded = runtime.pad(whole, batch, wanted, manifest, nowhere)
     length = padded.ids.shape[1]
-    assert longest <= length <= longest + spare_positions
+    assert length == min(wanted, longest + spare_positions)
     fields = (
         (padded.ids, whole.ids, 0),
         (padded.mask, numpy.ones_like(whole.ids), 0),
@@ -273,8 +293,8 @@ def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare_positions
 @given(pieces(), st.integers(1, 200))
 def test_padding_is_within_the_budget(drawn, budget):
     whole = drawn.wordpieces
-    for batch in runtime.get_micro_batches(whole.lengths, budget):
-        padded = runtime.pad(whole, batch, {"max_length": 512, "pad_id": 0}, nowhere=0)
+    for batch, length in runtime.get_micro_batches(whole.lengths, budget, recurs=False):
+        padded = runtime.pad(whole, batch, length, {"max_length": 512, "pad_id": 0}, nowhere=0)
         assert padded.ids.size <= budget or len(batch) == 1
 
 
