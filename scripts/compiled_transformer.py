@@ -66,6 +66,7 @@ DEFAULT_CONFIG = {
     "stride": 96,
     "batch_wordpieces": 2048,
     "threads": None,
+    "warm_up_lengths": [],
     "device": "cpu",
     "remote": None,
 }
@@ -84,6 +85,7 @@ def make_compiled_transformer(
     stride: int,
     batch_wordpieces: int,
     threads: Optional[int],
+    warm_up_lengths: List[int],
     device: str,
     remote: Optional[str],
 ) -> "CompiledTransformer":
@@ -97,6 +99,9 @@ def make_compiled_transformer(
         the length of the Docs.
     threads (Optional[int]): Threads of the engine. None takes all cores this process may use. With 1, `nlp.pipe` uses no
         other thread either.
+    warm_up_lengths (List[int]): Lengths of a window, in wordpieces, that a text of one window is ready for once the
+        pipeline is loaded, multiples of 16. Each length has an engine of its own, which saves time in every such text,
+        and takes time and memory to start.
     device (str): "cpu" or "cuda".
     remote (Optional[str]): URL of a service that encodes in this one's stead (`scripts.serve --encoder-only`), such as
         "http://127.0.0.1:8000". Then no engine runs here, and only the manifest is read.
@@ -107,6 +112,7 @@ def make_compiled_transformer(
         "stride": stride,
         "batch_wordpieces": batch_wordpieces,
         "threads": threads,
+        "warm_up_lengths": warm_up_lengths,
         "device": device,
         "remote": remote,
     }
@@ -128,6 +134,12 @@ def check_settings(settings: Dict[str, Any]) -> None:
         if (value is not None or name != "threads") and (not isinstance(value, int) or value < 1):
             raise ValueError(
                 f"Setting {name!r} of the compiled transformer is {value!r}. Set a whole number from 1 up."
+            )
+    for length in settings["warm_up_lengths"]:
+        if length < 1 or length % LENGTH_STEP:
+            raise ValueError(
+                f"Setting 'warm_up_lengths' of the compiled transformer has {length!r}. "
+                f"Set multiples of {LENGTH_STEP}, to which windows are padded."
             )
     if settings["remote"] is not None and not is_url(settings["remote"]):
         raise ValueError(
@@ -166,7 +178,7 @@ class CompiledTransformer(Tok2Vec):
         """RETURNS (bool): Whether encoding and everything else share one core, where a second thread is in the way."""
         settings = self.model.attrs
         is_local = settings["device"] == "cpu" and settings["remote"] is None
-        return is_local and (settings["threads"] or available_cores()) == 1
+        return is_local and get_threads(settings) == 1
 
     def initialize(self, get_examples, *, nlp=None, labels=None) -> None:
         """Nothing to do: the weights were trained before they were compiled."""
@@ -223,7 +235,12 @@ class CompiledTransformer(Tok2Vec):
         RETURNS (CompiledTransformer): The component.
         """
         self.encoder.from_disk(util.ensure_path(path), manifest_only=self.model.attrs["remote"] is not None)
+        return self._use_encoder()
+
+    def _use_encoder(self) -> "CompiledTransformer":
         self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
+        if self.model.attrs["remote"] is None:
+            self.encoder.warm_up(self.model.attrs)
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = tuple()) -> bytes:
@@ -234,8 +251,7 @@ class CompiledTransformer(Tok2Vec):
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = tuple()) -> "CompiledTransformer":
         """RETURNS (CompiledTransformer): The component, with the encoder from `to_bytes`."""
         self.encoder.from_bytes(bytes_data, manifest_only=self.model.attrs["remote"] is not None)
-        self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
-        return self
+        return self._use_encoder()
 
 
 # Entities
@@ -509,7 +525,7 @@ def add_windows(
     budget = get_budget(wordpieces, settings)
     batches = get_micro_batches(wordpieces.lengths, budget, recurs=budget == settings["batch_wordpieces"])
     padded = [pad(wordpieces, batch, length, encoder.manifest, len(sums) - 1) for batch, length in batches]
-    for micro_batch, vectors in zip(padded, encoder.predict(padded, settings["device"], settings["threads"])):
+    for micro_batch, vectors in zip(padded, encoder.predict(padded, settings)):
         add_to_tokens(sums, counts, micro_batch, vectors)
 
 
@@ -647,7 +663,7 @@ def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
     settings (Dict[str, Any]): The component's.
     RETURNS (int): Most wordpieces of a micro-batch.
     """
-    threads = (settings["threads"] or available_cores()) if settings["device"] == "cpu" else 1
+    threads = get_threads(settings) if settings["device"] == "cpu" else 1
     return min(settings["batch_wordpieces"], math.ceil(int(wordpieces.lengths.sum()) / threads))
 
 
@@ -759,7 +775,7 @@ class CompiledEncoder(Shim):
         super().__init__(None)
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
-        self._engines: Dict[Tuple, Any] = {}  # Engine by process, device, threads and streams; RemoteEncoder by process, URL
+        self._engines: Dict[Tuple, Any] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
 
     def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
         """Use the files in a folder.
@@ -837,18 +853,23 @@ class CompiledEncoder(Shim):
             self.manifest["n_suffix"],
         )
 
-    def predict(self, batches: List[Padded], device: str, threads: Optional[int]) -> Iterator[Floats3d]:
+    def predict(self, batches: List[Padded], settings: Dict[str, Any]) -> Iterator[Floats3d]:
         """Run the engine, on several micro-batches at once if there are several: one thread each does more together
         than all threads on one, which have to wait for each other after every operation.
 
+        settings (Dict[str, Any]): The component's.
         YIELDS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state of each micro-batch, float32.
         """
-        threads = threads or available_cores()
+        device, threads = settings["device"], get_threads(settings)
         streams = min(threads, len(batches)) if device == "cpu" else 1
-        engine = self.get_engine(device, threads, threads if streams > 1 else 1)
         if streams == 1:
-            yield from (engine(batch.ids, batch.mask) for batch in batches)
+            for batch in batches:
+                n_windows, length = batch.ids.shape
+                is_warm = n_windows == 1 and length in settings["warm_up_lengths"]
+                engine = self.get_engine(device, threads, 1, length if is_warm else None)
+                yield engine(batch.ids, batch.mask)
             return
+        engine = self.get_engine(device, threads, threads)
         with ThreadPoolExecutor(streams) as executor:
             running: Deque[Future] = deque()
             for batch in batches:
@@ -859,23 +880,34 @@ class CompiledEncoder(Shim):
             while running:
                 yield running.popleft().result()
 
-    def get_engine(self, device: str, threads: int, streams: int) -> Engine:
+    def warm_up(self, settings: Dict[str, Any]) -> None:
+        """Start the engines for texts of one window.
+
+        settings (Dict[str, Any]): The component's.
+        """
+        for length in settings["warm_up_lengths"]:
+            if length <= self.manifest["max_length"]:
+                engine = self.get_engine(settings["device"], get_threads(settings), 1, length)
+                engine(*make_inputs(length))
+
+    def get_engine(self, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
         """Start the engine, once in each process: its threads don't survive a fork.
 
         device (str): "cpu" or "cuda".
         threads (int): Threads of the engine.
         streams (int): Calls that run at once and share the threads.
+        length (Optional[int]): Take only one window of this length at a time. None takes any number and length.
         RETURNS (Engine): The engine, which any Python thread may call.
         RAISES (ValueError): If the engine is unknown, or has no such device.
         RAISES (ImportError): If the engine is not installed.
         """
         self.check_loaded()
-        key = (os.getpid(), device, threads, streams)
+        key = (os.getpid(), device, threads, streams, length)
         if key not in self._engines:
             with self._lock:
                 if key not in self._engines:
                     manifest, files = choose_artefact(self.manifest, self._files)
-                    self._engines[key] = start_engine(manifest, files, device, threads, streams)
+                    self._engines[key] = start_engine(manifest, files, device, threads, streams, length)
         return self._engines[key]
 
     def get_remote(self, settings: Dict[str, Any]) -> "RemoteEncoder":
@@ -931,6 +963,16 @@ def read_tokenizer(data: bytes) -> Tokenizer:
 # Engines
 
 
+def get_threads(settings: Dict[str, Any]) -> int:
+    """RETURNS (int): Threads of the engine: those that the component's settings say, or as many as there are cores."""
+    return settings["threads"] or available_cores()
+
+
+def make_inputs(length: int) -> Tuple[Ints2d, Ints2d]:
+    """RETURNS (Tuple[Ints2d, Ints2d]): Ids and mask of one window, to run an engine for the first time."""
+    return numpy.zeros((1, length), dtype="int64"), numpy.ones((1, length), dtype="int64")
+
+
 def available_cores() -> int:
     """RETURNS (int): Cores this process may use: its affinity, within the quota of its control group (Linux)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -981,7 +1023,12 @@ def choose_artefact(
 
 
 def start_engine(
-    manifest: Dict[str, Any], files: Dict[str, bytes], device: str, threads: int, streams: int
+    manifest: Dict[str, Any],
+    files: Dict[str, bytes],
+    device: str,
+    threads: int,
+    streams: int,
+    length: Optional[int] = None,
 ) -> Engine:
     """Start the engine that an artefact is made for.
 
@@ -992,7 +1039,7 @@ def start_engine(
     if name not in ENGINES:
         raise ValueError(f"This pipeline runs on {name!r}. This version knows: {', '.join(ENGINES)}.")
     try:
-        return ENGINES[name](manifest, files, device, threads, streams)
+        return ENGINES[name](manifest, files, device, threads, streams, length)
     except ImportError as error:
         raise ImportError(
             f"This pipeline's transformer runs on {name}, which can't be imported ({error}). "
@@ -1000,7 +1047,9 @@ def start_engine(
         ) from error
 
 
-def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) -> Engine:
+def start_onnxruntime(
+    manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None
+) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
     import onnxruntime
 
@@ -1016,6 +1065,9 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) 
     options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if length is not None:
+        options.add_free_dimension_override_by_name("windows", 1)
+        options.add_free_dimension_override_by_name("wordpieces", length)
     session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=providers)
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
@@ -1024,15 +1076,20 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int) 
     return run
 
 
-def start_openvino(manifest, files, device: str, threads: int, streams: int) -> Engine:
+def start_openvino(
+    manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None
+) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
     import openvino
 
     if device != "cpu":
         raise ValueError(f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'.")
     core = openvino.Core()
+    encoder = core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"])
+    if length is not None:
+        encoder.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
     model = core.compile_model(
-        core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"]),
+        encoder,
         "CPU",
         {
             "NUM_STREAMS": streams,
@@ -1045,7 +1102,7 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int) -> 
     run = run_openvino(model)
     # Its Python layer sets itself up in the first call, and hangs if two threads make it at once: each waits for what the
     # other holds, Python's lock and that of a C++ static.
-    run(numpy.zeros((1, 1), dtype="int64"), numpy.ones((1, 1), dtype="int64"))
+    run(*make_inputs(length or 1))
     return run
 
 
@@ -1066,7 +1123,7 @@ def run_openvino(model: Any) -> Engine:
     return run
 
 
-def start_torch(manifest, files, device: str, threads: int, streams: int) -> Engine:
+def start_torch(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
     import torch
     from safetensors.torch import load

@@ -459,15 +459,44 @@ def test_settings_can_be_overridden_at_load(compiled_path, texts, monkeypatch, c
     started = []
     start_engine = runtime.start_engine
 
-    def start(manifest, files, device, threads, streams):
+    def start(manifest, files, device, threads, *others):
         started.append((device, threads))
-        return start_engine(manifest, files, device, threads, streams)
+        return start_engine(manifest, files, device, threads, *others)
 
     monkeypatch.setattr(runtime, "start_engine", start)
     monkeypatch.setattr(runtime, "available_cores", lambda: 7)
     spacy.load(compiled_path)(texts[0])
     spacy.load(compiled_path, config=config)(texts[0])
     assert started == [("cpu", 7), ("cpu", 1)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_warmed_up_lengths_have_engines_from_the_start(paths, texts, engine, monkeypatch):
+    lengths = [16, 48, 10**6]  # The last is more than the encoder has positions for.
+    nlp = spacy.load(paths[engine], config={"components.transformer.warm_up_lengths": lengths})
+    plain = spacy.load(paths[engine])
+    sentences = [sent.text for text in texts[:8] for sent in plain(text).sents]
+    expected = [plain(sentence) for sentence in sentences]
+    started = []
+    start_engine = runtime.start_engine
+
+    def start(*arguments):
+        started.append(arguments[-1])
+        return start_engine(*arguments)
+
+    monkeypatch.setattr(runtime, "start_engine", start)
+    sizes = {}
+    encoder = nlp.get_pipe("transformer").encoder
+    for sentence, expected_doc in zip(sentences, expected):
+        n_started = len(started)
+        doc = nlp(sentence)
+        n_wordpieces = len(encoder.tokenizer.encode(sentence).ids)
+        sizes.setdefault(-(-n_wordpieces // 16) * 16, set()).add(len(started) - n_started)
+        assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
+        assert_allclose(doc.tensor, expected_doc.tensor, atol=1e-5, rtol=0)
+    assert {16, 32, 48} <= set(sizes), "texts too alike to prove anything"
+    assert sizes[16] == sizes[48] == {0}
+    assert started == [None]  # For all other lengths, by the first of their texts.
 
 
 def test_settings_are_saved(compiled_path, tmp_path):
@@ -488,6 +517,8 @@ def test_settings_are_saved(compiled_path, tmp_path):
         ({"stride": -3}, ["'stride'", "is -3", "from 1 up"]),
         ({"batch_wordpieces": 0}, ["'batch_wordpieces'", "is 0", "from 1 up"]),
         ({"threads": 0}, ["'threads'", "is 0", "from 1 up"]),
+        ({"warm_up_lengths": [16, 20]}, ["'warm_up_lengths'", "has 20", "multiples of 16"]),
+        ({"warm_up_lengths": [0]}, ["'warm_up_lengths'", "has 0", "multiples of 16"]),
         ({"window": 10, "stride": 11}, ["'stride'", "(11)", "'window'", "(10)"]),
         ({"window": "many"}, ["window", "many"]),
         ({"threads": 1.5}, ["threads", "1.5"]),

@@ -85,12 +85,12 @@ class Worker:
 
     def peak_rate(self) -> Optional[float]:
         """RETURNS (Optional[float]): Operations a second of large matrix products, as a compiled encoder does them."""
-        from ..compiled_transformer import CompiledTransformer, available_cores
+        from ..compiled_transformer import CompiledTransformer, get_threads
         from .peak import measure_peak
 
         component = next(pipe for _, pipe in self.nlp.pipeline if isinstance(pipe, CompiledTransformer))
         settings = component.model.attrs
-        return measure_peak(component.encoder.manifest, settings["device"], settings["threads"] or available_cores())
+        return measure_peak(component.encoder.manifest, settings["device"], get_threads(settings))
 
     def loaded_memory(self) -> float:
         """RETURNS (float): Memory that this process used after its first text, in 10^6 bytes."""
