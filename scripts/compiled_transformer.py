@@ -21,6 +21,7 @@ import time
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
@@ -51,6 +52,7 @@ TOKENIZER = "tokenizer.json"
 PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
 SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 LENGTH_STEP = 16
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
 TOKENS_AT_ONCE = 4096  # Bounds the wide vectors of the heads in memory.
@@ -99,8 +101,8 @@ def make_compiled_transformer(
         the length of the Docs.
     threads (Optional[int]): Threads of the engine. None takes all cores this process may use. With 1, `nlp.pipe` uses no
         other thread either.
-    warm_up_lengths (List[int]): Lengths of a window, in wordpieces, that a text of one window is ready for once the
-        pipeline is loaded, multiples of 16. Each length has an engine of its own, which saves time in every such text,
+    warm_up_lengths (List[int]): Lengths of a window, in wordpieces, that the engine is ready for once the pipeline is
+        loaded, multiples of 16. With OpenVINO a text of one window has an engine of its own for each, which is faster,
         and takes time and memory to start.
     device (str): "cpu" or "cuda".
     remote (Optional[str]): URL of a service that encodes in this one's stead (`scripts.serve --encoder-only`), such as
@@ -902,6 +904,8 @@ class CompiledEncoder(Shim):
         RAISES (ImportError): If the engine is not installed.
         """
         self.check_loaded()
+        if self.manifest["engine"] != "openvino":
+            length = None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
         key = (os.getpid(), device, threads, streams, length)
         if key not in self._engines:
             with self._lock:
@@ -976,11 +980,21 @@ def make_inputs(length: int) -> Tuple[Ints2d, Ints2d]:
 def available_cores() -> int:
     """RETURNS (int): Cores this process may use: its affinity, within the quota of its control group (Linux)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, read_quota(CPU_QUOTA) or cores)
+
+
+@lru_cache(maxsize=None)  # Reading takes longer than padding a sentence.
+def read_quota(path: Path) -> Optional[int]:
+    """Read how much of the machine a control group may use, https://docs.kernel.org/admin-guide/cgroup-v2.html.
+
+    path (Path): Its cpu.max: microseconds of CPU time, or "max", in a period of so many microseconds.
+    RETURNS (Optional[int]): Cores, rounded up; None without a quota.
+    """
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+        quota, period = path.read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):
-        return cores
+        return None
 
 
 def read_cpu_features() -> Optional[Set[str]]:
@@ -1065,9 +1079,6 @@ def start_onnxruntime(
     options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if length is not None:
-        options.add_free_dimension_override_by_name("windows", 1)
-        options.add_free_dimension_override_by_name("wordpieces", length)
     session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=providers)
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:

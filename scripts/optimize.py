@@ -108,12 +108,12 @@ def optimize(
         process = PipelineProcess(reference_path, gpu=gpu)
     except PipelineError as error:
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
-    finished = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu))
+    finished = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu, objective))
     with process:
-        trial = start_trial(workbench, process, dev, gate)
+        trial = start_trial(workbench, process, dev, gate, objective)
         search = Search(trial, finished, budget, silent)
         search.try_candidates(get_candidates())
-        search.try_settings(objective)
+        search.try_settings()
         rows = search.rows
     report = {
         "machine": describe_machine(),

@@ -23,6 +23,9 @@ BATCH_SIZE = 128
 ROUNDS = 5
 WORDS = 5000
 SENTENCES = 30
+# Settings of the compiled component that all candidates get; most sentences are not longer.
+OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [16, 32, 48, 64]}}
+NOT_IN_NAMES = ("device", "warm_up_lengths")
 SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
 
 Row = Dict[str, Any]
@@ -37,20 +40,24 @@ class Trial(NamedTuple):
     process: PipelineProcess  # of the reference
     scores: EntityScores  # of the reference
     gate: Gate
+    objective: str
 
 
-def start_trial(workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate) -> Trial:
+def start_trial(
+    workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate, objective: str
+) -> Trial:
     """Score the reference and prepare what all candidates share.
 
     workbench (Workbench): The trained pipeline, which can't be used for predictions afterwards.
     process (PipelineProcess): The same pipeline, running.
     corpus (Path): The dev corpus.
     gate (Gate): What may be lost.
+    objective (str): "throughput", "latency" or "size".
     """
     scores = score_entities(workbench.dev, process.entities(corpus))
     shutil.rmtree(workbench.skeleton, ignore_errors=True)
     save_skeleton(workbench.reference, workbench.skeleton)
-    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate)
+    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate, objective)
 
 
 def try_candidate(trial: Trial, candidate: Candidate) -> Row:
@@ -59,8 +66,9 @@ def try_candidate(trial: Trial, candidate: Candidate) -> Row:
     RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
     """
     row = make_row(candidate.name, candidate.engine, candidate.precision)
+    row["settings"] = dict(OBJECTIVE_SETTINGS.get(trial.objective, {}))
     if candidate.device != "cpu":
-        row["settings"] = {"device": candidate.device}
+        row["settings"]["device"] = candidate.device
     why_not = candidate.why_not()
     if why_not:
         return {**row, "status": "skipped", "reason": why_not}
@@ -88,10 +96,10 @@ def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
 
 
 def name_settings(base: Row, settings: Dict[str, Any]) -> str:
-    """RETURNS (str): Name of the row for a candidate with other settings."""
+    """RETURNS (str): Name of the row for a candidate with settings that others of its objective and device don't have."""
     candidate, _, _ = base["name"].partition(",")
     merged = {**base["settings"], **settings}
-    return ", ".join([candidate, *(f"{name} {value}" for name, value in merged.items() if name != "device")])
+    return ", ".join([candidate, *(f"{name} {value}" for name, value in merged.items() if name not in NOT_IN_NAMES)])
 
 
 def make_row(name: str, engine: str, precision: str) -> Row:
@@ -156,13 +164,14 @@ def describe_error(error: Exception) -> str:
     return f"failed: {name}{lines[0][:300]}"
 
 
-def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int) -> Row:
+def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int, objective: str) -> Row:
     """RETURNS (Row): What makes two searches the same, so that rows of one hold for the other."""
     return {
         "reference": get_folder_digest(reference),
         "corpora": [get_digest(corpus.read_bytes()) for corpus in corpora],
         "gate": gate._asdict(),
         "gpu": gpu,
+        "objective": objective,
         "machine": describe_machine(),
     }
 
@@ -226,8 +235,9 @@ class Search:
                 continue
             self.keep(row or try_candidate(self.trial, candidate))
 
-    def try_settings(self, objective: str) -> None:
+    def try_settings(self) -> None:
         """Try other runtime settings of the best candidate, each on top of what was better before."""
+        objective = self.trial.objective
         base = find_best(self.rows, objective)
         if base is None or objective == "size":
             return
