@@ -435,6 +435,17 @@ def test_killed_search_goes_on(reference_path, compiled_path, train_corpus, dev_
     assert not output.with_name("compiled-candidates").exists()
 
 
+def test_what_is_best_in_latency_is_warmed_up(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
+    make_quick(monkeypatch, [get_candidate("openvino-fp32")])
+    arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
+    report = optimize(*arguments, gate=Gate(0, 0), objective="latency")
+    lengths = [16, 32, 48, 64]
+    assert [row["settings"]["warm_up_lengths"] for row in report["candidates"]] == [lengths, lengths]
+    assert [row["name"] for row in report["candidates"]] == ["openvino-fp32", "openvino-fp32, batch_wordpieces 512"]
+    assert spacy.load(tmp_path / "compiled").get_pipe("transformer").model.attrs["warm_up_lengths"] == lengths
+    assert find_entities(tmp_path / "compiled", dev_corpus) == find_entities(reference_path, dev_corpus)
+
+
 def test_killed_export_is_done_again(reference_path, dev_corpus, tmp_path, monkeypatch):
     def export_half(encoder, path):
         path.write_bytes(b"half of a model")
