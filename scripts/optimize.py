@@ -37,7 +37,7 @@ def optimize_cli(
     metrics_dir: Path = Arg(..., help="Folder for optimize.json, optimize.md and optimize.png"),
     max_f1_drop: float = Opt(0.003, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"),
     max_label_drop: float = Opt(0.02, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
-    objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}"),
+    objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}. With latency, engines for most sentences start when the pipeline is loaded"),
     budget: float = Opt(10.0, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
     portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),

@@ -111,9 +111,11 @@ def keep_embeddings_int8(model: Any) -> None:
     for gather in model.get_ordered_ops():
         if gather.get_type_name() != "Gather" or gather.input_value(0).get_node().get_type_name() != "Multiply":
             continue
-        convert, scales = gather.input_value(0).get_node().input_values()
-        if convert.get_node().get_type_name() != "Convert" or scales.get_partial_shape()[1] != 1:
+        convert, scales = (value.get_node() for value in gather.input_value(0).get_node().input_values())
+        if (convert.get_type_name(), scales.get_type_name()) != ("Convert", "Constant"):
             continue
-        table, (ids, axis) = convert.get_node().input_value(0), gather.input_values()[1:]
+        table, (ids, axis) = convert.input_value(0), gather.input_values()[1:]
+        if list(scales.shape) != [table.get_shape()[0], 1]:
+            continue
         rows = operations.convert(operations.gather(table, ids, axis), "f32")
         gather.output(0).replace(operations.multiply(rows, operations.gather(scales, ids, axis)).output(0))
