@@ -240,6 +240,7 @@ class CompiledTransformer(Tok2Vec):
         return self._use_encoder()
 
     def _use_encoder(self) -> "CompiledTransformer":
+        """RETURNS (CompiledTransformer): The component, ready to run the encoder that was loaded."""
         self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
         if self.model.attrs["remote"] is None:
             self.encoder.warm_up(self.model.attrs)

@@ -491,7 +491,8 @@ def test_warmed_up_lengths_have_engines_from_the_start(paths, texts, engine, mon
         n_started = len(started)
         doc = nlp(sentence)
         n_wordpieces = len(encoder.tokenizer.encode(sentence).ids)
-        sizes.setdefault(-(-n_wordpieces // 16) * 16, set()).add(len(started) - n_started)
+        length = runtime.round_up(n_wordpieces, runtime.LENGTH_STEP)
+        sizes.setdefault(length, set()).add(len(started) - n_started)
         assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
         assert_allclose(doc.tensor, expected_doc.tensor, atol=1e-5, rtol=0)
     assert {16, 32, 48} <= set(sizes), "texts too alike to prove anything"

@@ -44,8 +44,7 @@ def build_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Pa
         quantized = nncf.quantize(
             openvino.convert_model(exported), nncf.Dataset(calibration), **nncf_options(calibration)
         )
-        keep_embeddings_int8(quantized)
-        openvino.save_model(quantized, folder / "encoder.xml", compress_to_fp16=False)
+        save_int8(quantized, folder)
 
 
 def build_accurate_int8(
@@ -86,8 +85,7 @@ def build_accurate_int8(
             max_drop=max_drop,
             **nncf_options(calibration),
         )
-        keep_embeddings_int8(quantized)
-        openvino.save_model(quantized, folder / "encoder.xml", compress_to_fp16=False)
+        save_int8(quantized, folder)
     n_quantized = sum(operation.get_type_name() == "FakeQuantize" for operation in quantized.get_ops())
     return [f"{n_quantized} inputs of operations are quantized"]
 
@@ -96,6 +94,14 @@ def nncf_options(calibration: List[Dict[str, ndarray]]) -> Dict[str, Any]:
     import nncf
 
     return {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(calibration)}
+
+
+def save_int8(model: Any, folder: Path) -> None:
+    """Write what NNCF quantized, an openvino.Model, as encoder.xml and encoder.bin."""
+    import openvino
+
+    keep_embeddings_int8(model)
+    openvino.save_model(model, folder / "encoder.xml", compress_to_fp16=False)
 
 
 def keep_embeddings_int8(model: Any) -> None:

@@ -25,7 +25,7 @@ WORDS = 5000
 SENTENCES = 30
 # Settings of the compiled component that all candidates get; most sentences are not longer.
 OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [16, 32, 48, 64]}}
-NOT_IN_NAMES = ("device", "warm_up_lengths")
+NOT_IN_NAMES = {"device"}.union(*OBJECTIVE_SETTINGS.values())
 SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
 
 Row = Dict[str, Any]
