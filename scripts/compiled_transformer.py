@@ -778,6 +778,7 @@ class CompiledEncoder(Shim):
         super().__init__(None)
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
+        self._artefact: Optional[Tuple] = None  # What `choose_artefact` chose for this CPU
         self._engines: Dict[Tuple, Any] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
 
     def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
@@ -814,6 +815,7 @@ class CompiledEncoder(Shim):
         self.manifest = manifest
         self._files = files
         self.tokenizer = read_tokenizer(files[TOKENIZER])
+        self._artefact = None
         self._engines = {}
         return self
 
@@ -904,16 +906,24 @@ class CompiledEncoder(Shim):
         RAISES (ValueError): If the engine is unknown, or has no such device.
         RAISES (ImportError): If the engine is not installed.
         """
-        self.check_loaded()
-        if self.manifest["engine"] != "openvino":
+        manifest, files = self.get_artefact()
+        if manifest["engine"] != "openvino":
             length = None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
         key = (os.getpid(), device, threads, streams, length)
         if key not in self._engines:
             with self._lock:
                 if key not in self._engines:
-                    manifest, files = choose_artefact(self.manifest, self._files)
                     self._engines[key] = start_engine(manifest, files, device, threads, streams, length)
         return self._engines[key]
+
+    def get_artefact(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
+        """RETURNS (Tuple): Manifest and files of what this CPU runs, from `choose_artefact`."""
+        self.check_loaded()
+        if self._artefact is None:
+            with self._lock:
+                if self._artefact is None:
+                    self._artefact = choose_artefact(self.manifest, self._files)
+        return self._artefact
 
     def get_remote(self, settings: Dict[str, Any]) -> "RemoteEncoder":
         """Open connections to a service, once in each process: two processes must not share any.
@@ -933,7 +943,7 @@ class CompiledEncoder(Shim):
             raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, "_engines": {}}
+        return {**self.__dict__, "_artefact": None, "_engines": {}}
 
     def to_bytes(self) -> bytes:
         """RETURNS (bytes): All files as msgpack."""

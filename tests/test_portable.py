@@ -87,6 +87,18 @@ def test_portable_encoder_takes_over(portable_path, compiled_path, text, monkeyp
     assert helpers.get_entities(doc) == helpers.get_entities(expected)
 
 
+def test_portable_encoder_starts_one_engine_for_all_lengths(portable_path, text, monkeypatch):
+    monkeypatch.setattr(runtime, "read_cpu_features", lambda: OLD_CPU)
+    started = []
+    start = runtime.ENGINES["onnxruntime"]
+    monkeypatch.setitem(runtime.ENGINES, "onnxruntime", lambda *arguments: started.append(1) or start(*arguments))
+    with pytest.warns(UserWarning, match="portable encoder") as warned:
+        nlp = spacy.load(portable_path, config={"components.transformer.warm_up_lengths": [16, 32], "components.transformer.threads": 1})
+        nlp(text)
+    assert len(started) == 1
+    assert len(warned) == 1
+
+
 def test_portable_encoder_survives_a_round_trip_and_is_checked(portable_path, text, monkeypatch, tmp_path):
     monkeypatch.setattr(runtime, "read_cpu_features", lambda: OLD_CPU)
     spacy.load(portable_path).to_disk(tmp_path / "saved")
