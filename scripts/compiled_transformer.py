@@ -40,6 +40,7 @@ from spacy.training.batchers import minibatch_by_words
 from spacy.util import registry
 from spacy.vocab import Vocab
 from thinc.api import Model, NumpyOps
+from thinc.layers.chain import forward as run_chain
 from thinc.layers.concatenate import forward as concatenate
 from thinc.shims import Shim
 from thinc.types import Floats2d, Floats3d, Floats4d, Ints1d, Ints2d
@@ -298,7 +299,7 @@ class GreedyEntityRecognizer(EntityRecognizer):
         joint, *others = tok2vec.layers
         if joint._func is not concatenate or [layer.name for layer in others] != ["list2array", "linear"]:
             return tok2vec.predict(docs)
-        by_layer = [layer.predict(docs) for layer in joint.layers]
+        by_layer = [predict_layer_by_layer(layer, docs) for layer in joint.layers]
         pieces = [
             [vectors[start : start + TOKENS_AT_ONCE] for vectors in by_doc]
             for by_doc in zip(*by_layer)
@@ -361,6 +362,18 @@ def make_greedy_ner(
         incorrect_spans_key=incorrect_spans_key,
         scorer=scorer,
     )
+
+
+def predict_layer_by_layer(model: Model, inputs: Any) -> Any:
+    """Predict with a model without the arrays that a `chain` keeps for its gradient until its last layer has run.
+
+    RETURNS (Any): What `model.predict` returns.
+    """
+    if model._func is not run_chain:
+        return model.predict(inputs)
+    for layer in model.layers:
+        inputs = predict_layer_by_layer(layer, inputs)
+    return inputs
 
 
 def join_columns(pieces: List[List[Floats2d]]) -> Floats2d:

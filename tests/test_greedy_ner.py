@@ -1,6 +1,7 @@
 """`greedy_ner` finds what spaCy's own `ner` finds, with any weights and in any Docs."""
 
-from typing import Any, Dict, List
+import tracemalloc
+from typing import Any, Callable, Dict, List
 
 import numpy
 import pytest
@@ -156,6 +157,25 @@ def test_vectors_of_several_layers_are_joined_in_pieces(monkeypatch, tokens_at_o
     assert_array_equal(ner.get_token_vectors(docs), expected)
     assert sum(sizes) == 69
     assert max(sizes) <= tokens_at_once
+
+
+def test_vectors_of_a_long_doc_take_less_memory_than_thinc_needs():
+    tok2vec = {"@layers": "concatenate.v1", "*": {"first": TOK2VEC, "second": {**TOK2VEC, "width": 24}}}
+    nlp = make_pipeline("greedy_ner", tok2vec=tok2vec)
+    docs = [Doc(nlp.vocab, words=list(WORDS) * 2000)]
+    ner = nlp.get_pipe("ner")
+    ours, thincs = ner.get_token_vectors, ner.model.get_ref("tok2vec").predict
+    assert measure_peak(lambda: ours(docs)) < 0.7 * measure_peak(lambda: thincs(docs))
+
+
+def measure_peak(function: Callable[[], Any]) -> int:
+    """RETURNS (int): Bytes that were allocated at once while it ran."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_saved_and_loaded(tmp_path):
