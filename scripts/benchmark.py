@@ -27,9 +27,16 @@ from .compilation.machine import describe_machine_with_threads, get_size_mb
 from .compilation.process import PipelineError, PipelineProcess
 from .compilation.profiled import ProfiledProcess
 from .compilation.reference import require_gpu
-from .compilation.timing import Throughput, choose_sentences, compare_latency, compare_throughput, summarize
+from .compilation.timing import (
+    Throughput,
+    choose_evenly,
+    choose_sentences,
+    compare_latency,
+    compare_throughput,
+    summarize,
+)
 from .compiled_transformer import MANIFEST
-from .console import UserError, exit_on_user_error, replace_when_done
+from .console import UserError, exit_on_user_error, make_folder, replace_when_done
 from .evaluate import check_pipelines
 
 BATCH_SIZES = (1, 32, 64, 128)
@@ -101,6 +108,8 @@ def benchmark(
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing, or a pipeline fails.
     """
     check_pipelines(reference, compiled)
+    engine = read_engine(compiled)
+    make_folder(metrics_dir)
     docs = read_corpus(corpus)
     require_gpu(gpu)
     require_sentences(docs, corpus)
@@ -118,7 +127,7 @@ def benchmark(
             f"A pipeline failed while it was measured: {str(error).rstrip('.')}. "
             "Check both with `python -m spacy project run evaluate`."
         ) from error
-    metrics["measured"]["corpus"] = corpus.name
+    metrics["measured"].update(engine, corpus=corpus.name)
     with (
         replace_when_done(metrics_dir / "benchmark.json") as json_file,
         replace_when_done(metrics_dir / "benchmark.md") as markdown_file,
@@ -150,8 +159,7 @@ def choose_batch_texts(docs: Sequence[Doc], n_words: int) -> List[str]:
 
 def choose_documents(docs: Sequence[Doc], n_documents: int) -> List[str]:
     """RETURNS (List[str]): Texts of up to `n_documents` Docs, spread over the corpus."""
-    step = max(1, len(docs) // n_documents)
-    return [doc.text for doc in docs[::step][:n_documents]]
+    return [doc.text for doc in choose_evenly(docs, n_documents)]
 
 
 def measure(
@@ -230,7 +238,6 @@ def measure(
             "rounds": rounds,
             "loads": LOADS,
             **{name.replace("latency_", "") + "s": len(singles) for name, singles in single_texts.items()},
-            **read_engine(paths[1]),
         },
         "reference": sides[0],
         "compiled": sides[1],
@@ -289,9 +296,11 @@ def describe(gpu: int) -> Dict[str, Any]:
 
 
 def read_engine(compiled: Path) -> Dict[str, str]:
-    """RETURNS (Dict[str, str]): "engine" and "precision" of a compiled pipeline, if it has a manifest."""
+    """RETURNS (Dict[str, str]): "engine" and "precision" of a compiled pipeline. RAISES (UserError): If it isn't one."""
     manifests = [srsly.read_json(path) for path in compiled.glob(f"*/{MANIFEST}")]
-    return {key: manifests[0][key] for key in ("engine", "precision")} if manifests else {}
+    if not manifests:
+        raise UserError(f"{compiled} has no compiled transformer. Make one with `python -m spacy project run optimize`.")
+    return {key: manifests[0][key] for key in ("engine", "precision")}
 
 
 if __name__ == "__main__":

@@ -1003,8 +1003,13 @@ def make_inputs(length: int) -> Tuple[Ints2d, Ints2d]:
 
 def available_cores() -> int:
     """RETURNS (int): Cores this process may use: its affinity, within the quota of its control group (Linux)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_affine_cores()
     return min(cores, read_quota(CPU_QUOTA) or cores)
+
+
+def count_affine_cores() -> int:
+    """RETURNS (int): Cores that this process may run on, at times."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache(maxsize=None)  # Reading takes longer than padding a sentence.
@@ -1130,7 +1135,7 @@ def start_openvino(
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": threads,
             # Two processes that have a part of the cores each would both pin their threads to the first ones.
-            "ENABLE_CPU_PINNING": threads >= available_cores(),
+            "ENABLE_CPU_PINNING": threads >= count_affine_cores(),
             **manifest["options"],
         },
     )
@@ -1166,8 +1171,6 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
-    if device == "cpu":
-        torch.set_num_threads(threads // streams)
     config = json.loads(files["config.json"])
     encoder = AutoModel.from_config(AutoConfig.for_model(**config))
     encoder.load_state_dict(load(files["model.safetensors"]))
@@ -1176,6 +1179,9 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
         encoder = torch.compile(encoder, dynamic=True)
 
     def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+        # The number belongs to the thread, not to the engine: another engine may have set it.
+        if device == "cpu" and torch.get_num_threads() != threads // streams:
+            torch.set_num_threads(threads // streams)
         with torch.inference_mode():
             inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
             output = encoder(**{name: tensor.to(device) for name, tensor in inputs.items()})

@@ -38,12 +38,8 @@ def replace_when_done(target: Path) -> Iterator[Path]:
     YIELDS (Path): A path in the target's folder that does not exist yet.
     RAISES (UserError): If a parent of the target is a file, or a file would replace a folder or the reverse.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(
-            f"Can't write {target}: {error.filename} is a file, not a folder. Choose another place."
-        ) from error
+    target = target.absolute()  # "." has no name of its own.
+    make_folder(target.parent)
     workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = workspace / target.name
     try:
@@ -57,6 +53,19 @@ def replace_when_done(target: Path) -> Iterator[Path]:
             os.replace(fresh, target)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, or take the one that is there.
+
+    RAISES (UserError): If it, or a parent of it, is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"Can't write to {folder}: {error.filename} is a file, not a folder. Choose another place."
+        ) from error
 
 
 def exchange(one: Path, other: Path) -> None:

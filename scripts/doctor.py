@@ -27,7 +27,7 @@ def doctor_cli(
             "CPU": machine["cpu"],
             "Cores for this process": machine["cores"],
             **{
-                f"Fast {precision}": ", ".join(set(features) & set(machine["cpu_features"]))
+                f"Fast {precision}": ", ".join(feature for feature in features if feature in machine["cpu_features"])
                 or f"no: none of {', '.join(features)}"
                 for precision, features in FAST_WITH.items()
             },

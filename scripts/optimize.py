@@ -21,7 +21,7 @@ from .compilation.machine import describe_machine, get_size_mb
 from .compilation.optimize_report import make_markdown, print_rows, save_plot
 from .compilation.process import PipelineError, PipelineProcess
 from .compilation.reference import load_reference, require_gpu
-from .compilation.search import Row, Search, Trial, get_key, load_rows, start_trial
+from .compilation.search import SEARCH, Row, Search, Trial, get_key, load_rows, start_trial
 from .console import UserError, exit_on_user_error, replace_when_done
 
 # Below this F1 the reference has not learned enough for a drop to mean anything.
@@ -40,7 +40,7 @@ def optimize_cli(
     objective: str = Opt("throughput", "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}. With latency, engines for most sentences start when the pipeline is loaded"),
     budget: float = Opt(10.0, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
     portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"),
-    gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference and the candidates, -1 for the CPU"),
+    gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference, -1 for the CPU. Candidates for a GPU are tried only with one"),
     # fmt: on
 ):
     """Compile the transformer of a trained pipeline, and prove that no entities were lost.
@@ -93,7 +93,7 @@ def optimize(
     objective (str): "throughput", "latency" or "size".
     budget (float): Minutes after which no further candidate is started; the first one always is.
     portable (bool): Keep an fp32 encoder beside a fast one, for CPUs that lack what the fast one needs.
-    gpu (int): GPU of the reference and the candidates, -1 for the CPU.
+    gpu (int): GPU of the reference, -1 for the CPU, without any candidate for a GPU.
     silent (bool): Show no progress.
     RETURNS (Dict[str, Any]): What is written to optimize.json.
     RAISES (UserError): If the pipeline can't be compiled, or no candidate passes the gate.
@@ -101,20 +101,24 @@ def optimize(
     if objective not in OBJECTIVES:
         raise UserError(f"Unknown objective {objective!r}. Choose one of: {', '.join(OBJECTIVES)}.")
     require_gpu(gpu)
-    gold = read_corpus(dev)
     folder = output.with_name(f"{output.name}-candidates")
+    check_folders(reference_path, output, folder)
+    gold = read_corpus(dev)
     workbench = Workbench(load_reference(reference_path), read_corpus(train), gold, gate.max_f1_drop, folder)
     try:
         process = PipelineProcess(reference_path, gpu=gpu)
     except PipelineError as error:
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
     finished = load_rows(folder, get_key(reference_path, [train, dev], gate, gpu, objective))
-    with process:
-        trial = start_trial(workbench, process, dev, gate, objective)
-        search = Search(trial, finished, budget, silent)
-        search.try_candidates(get_candidates())
-        search.try_settings()
-        rows = search.rows
+    try:
+        with process:
+            trial = start_trial(workbench, process, dev, gate, objective, gpu)
+            search = Search(trial, finished, budget, silent)
+            search.try_candidates(get_candidates())
+            search.try_settings()
+            rows = search.rows
+    except PipelineError as error:
+        raise UserError(f"The trained pipeline failed: {str(error).rstrip('.')}. The same command goes on from here.") from error
     report = {
         "machine": describe_machine(),
         "objective": objective,
@@ -129,12 +133,23 @@ def optimize(
     write_report(report, metrics_dir)
     if report["chosen"] is None:
         print_rows(report)
+        is_rejected = any(row["status"] == "rejected" for row in rows)
+        what = "keeps the entities of" if is_rejected else "could be built and compared with"
         raise UserError(
-            f"No candidate keeps the entities of {reference_path}, not even in fp32, so {output} was not written. "
+            f"No candidate {what} {reference_path}, so {output} was not written. "
             f"See {metrics_dir / 'optimize.json'} for the reasons."
         )
     shutil.rmtree(folder)
     return report
+
+
+def check_folders(reference: Path, output: Path, candidates: Path) -> None:
+    """RAISES (UserError): If the search would replace the reference, or a folder that no search made."""
+    reference, written = reference.resolve(), output.resolve()
+    if reference == written or reference in written.parents or written in reference.parents:
+        raise UserError(f"{output} can't be written: {reference}, which is only read, would change. Name another output.")
+    if candidates.is_dir() and any(candidates.iterdir()) and not (candidates / SEARCH).is_file():
+        raise UserError(f"{candidates} is where candidates are kept, but no search made it. Move it away, or name another output.")
 
 
 def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:

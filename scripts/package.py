@@ -34,14 +34,15 @@ def package(pipeline: Path, output_dir: Path, name: str, version: str) -> Path:
 
     pipeline (Path): Folder of the compiled pipeline.
     output_dir (Path): Folder for packages.
-    name (str): Name without the language.
+    name (str): Name, with the language before it or without.
     version (str): Version of the package.
     RETURNS (Path): The wheel.
     RAISES (UserError): If there is no pipeline, or the wheel was not built.
     """
     if not (pipeline / "meta.json").is_file():
         raise UserError(f"There is no pipeline in {pipeline}. Make it with `python -m spacy project run optimize`.")
-    full_name = f"{srsly.read_json(pipeline / 'meta.json')['lang']}_{name}"
+    prefix = f"{srsly.read_json(pipeline / 'meta.json')['lang']}_"
+    full_name = prefix + name.removeprefix(prefix)  # As spaCy names it.
     folder = output_dir / f"{full_name}-{version}"
     with replace_when_done(folder) as path:
         path.parent.mkdir(parents=True, exist_ok=True)

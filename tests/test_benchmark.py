@@ -17,6 +17,8 @@ from scripts.compilation.benchmark_report import make_markdown, make_tables
 from scripts.compilation.detail_tables import make_detail_tables
 from scripts.compilation.length_plot import draw_length_plot
 from scripts.compilation.machine import describe_machine, get_size_mb
+from scripts.compilation.process import PipelineProcess
+from scripts.compilation.timing import choose_evenly, compare_latency
 
 from .helpers import assert_refused, read_docs, run_command
 
@@ -276,7 +278,6 @@ def test_plot_follows_the_numbers(made_up, tmp_path):
     slower = copy.deepcopy(made_up)
     slower["reference"], slower["compiled"] = made_up["compiled"], made_up["reference"]
     slower["speedup"]["throughput"] = {size: 0.25 for size in BATCH_SIZES}
-    del slower["measured"]["engine"], slower["measured"]["precision"]
     draw_plot(slower, tmp_path / "two.png")
     draw_plot(made_up, tmp_path / "one_again.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one_again.png").read_bytes()
@@ -301,7 +302,42 @@ def test_documents_are_spread_over_the_corpus(dev_corpus):
     assert choose_documents(docs, 2) == [docs[0].text, docs[len(docs) // 2].text]
 
 
+def test_items_are_spread_over_all():
+    assert choose_evenly(range(199), 100)[-1] > 190
+    assert choose_evenly(range(10), 5) == [0, 2, 4, 6, 8]
+    assert choose_evenly(range(3), 5) == [0, 1, 2]
+    assert choose_evenly([], 5) == []
+
+
+def test_every_text_is_timed_in_every_round(reference_path, compiled_path, dev_corpus):
+    texts = [doc.text for doc in read_docs(dev_corpus)[:3]]
+    with PipelineProcess(reference_path) as reference, PipelineProcess(compiled_path) as compiled:
+        for milliseconds in compare_latency(reference, compiled, texts, 2):
+            assert milliseconds.shape == (2, 3)
+            assert milliseconds.min() > 0
+
+
+@pytest.mark.parametrize("rounds, name", [(3, "lowest and the highest"), (6, "95%")])
+def test_interval_of_few_rounds_is_called_what_it_is(made_up, rounds, name):
+    made_up["measured"]["rounds"] = rounds
+    assert name in make_markdown(made_up)
+
+
 # Mistakes
+
+
+def test_file_in_place_of_the_folder_is_noticed_before_measuring(reference_path, compiled_path, dev_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "measure", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "metrics").write_text("a file")
+    result = run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, tmp_path / "metrics", *QUICK)
+    assert_refused(result, tmp_path / "metrics", "is a file")
+
+
+def test_pipeline_that_is_not_compiled(reference_path, dev_corpus, old_metrics, monkeypatch):
+    monkeypatch.setattr(script, "measure", lambda *_, **__: pytest.fail("measured"))
+    result = run_command(benchmark_cli, reference_path, reference_path, dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, reference_path, "no compiled transformer", "project run optimize")
+    assert_untouched(old_metrics)
 
 
 @pytest.mark.parametrize(

@@ -364,15 +364,19 @@ def test_micro_batches_at_once(paths, texts, expected, engine, threads):
 
 
 @pytest.mark.skipif(runtime.available_cores() < 2, reason="needs two cores to choose from")
+@pytest.mark.parametrize("limit", ["setting", "quota"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_part_of_the_cores_is_not_always_the_same_part(paths, texts, tmp_path, engine):
-    """Two processes with one thread each would else share the first core."""
+def test_a_part_of_the_cores_is_not_always_the_same_part(paths, texts, tmp_path, engine, limit):
+    """Two processes with one thread each, or two containers with a core's worth of time, would else share the first core."""
+    (tmp_path / "cpu.max").write_text("100000 100000" if limit == "quota" else "max 100000")
     code = """
 import json, os, sys, threading
+from pathlib import Path
 import spacy
 from scripts import compiled_transformer
-path, texts = json.loads(sys.argv[1])
-nlp = spacy.load(path, config={"components.transformer.threads": 1})
+path, texts, quota, threads = json.loads(sys.argv[1])
+compiled_transformer.CPU_QUOTA = Path(quota)
+nlp = spacy.load(path, config={"components.transformer.threads": threads})
 nlp(texts[0])  # What starts looks at the cores one by one.
 work = threading.Thread(target=lambda: list(nlp.pipe(texts * 20)))
 work.start()
@@ -385,7 +389,8 @@ while work.is_alive():  # Threads are pinned only while they compute.
             pass
 print(json.dumps(sorted(cores)))
 """
-    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts])
+    threads = None if limit == "quota" else 1
+    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path / "cpu.max"), threads])
     assert cores == [len(os.sched_getaffinity(0))]
 
 

@@ -12,11 +12,12 @@ import onnx
 import pytest
 import spacy
 import srsly
+import torch
 from matplotlib.axes import Axes
 from matplotlib.image import imread
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Adam
@@ -28,11 +29,11 @@ from scripts.compilation import choice, search
 from scripts.compilation.build_onnxruntime import build_fp32
 from scripts.compilation.candidates import Candidate, Workbench, get_candidates, with_onnx
 from scripts.compilation.choice import NOISE, choose
-from scripts.compilation.gate import Gate, read_corpus
+from scripts.compilation.gate import Gate, read_corpus, score_entities
 from scripts.compilation.optimize_report import save_plot
 from scripts.compilation.process import PipelineProcess
 from scripts.compilation.reference import load_reference
-from scripts.compilation.validation import copy_without_entities
+from scripts.compilation.validation import PipelineScorer, copy_without_entities
 from scripts.optimize import optimize, optimize_cli
 
 from .helpers import ROOT, assert_refused, bare, get_entities, has_gpu, read_docs, run_command
@@ -476,6 +477,73 @@ def test_damaged_key_starts_a_new_search(tmp_path):
     assert search.load_rows(tmp_path, {"gpu": -1}) == {}
 
 
+# What fails for another reason than the candidate
+
+
+def test_what_failed_is_tried_again(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
+    arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
+    make_quick(monkeypatch, [SAFE._replace(build=build_nothing)])
+    result = run_command(optimize_cli, *arguments, *EXACT)
+    assert_refused(result, "No candidate could be built and compared with", "optimize.json")
+    make_quick(monkeypatch, [SAFE])
+    assert optimize(*arguments, gate=Gate(0, 0))["chosen"].startswith("safe")
+
+
+def test_death_of_the_reference_is_not_the_candidates(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
+    arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
+    make_quick(monkeypatch, [SAFE, SAFE._replace(name="second")])
+    throughput = PipelineProcess.throughput
+
+    def kill_reference(self, *arguments):
+        if self.path == reference_path:
+            self._process.kill()
+        return throughput(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PipelineProcess, "throughput", kill_reference)
+        result = run_command(optimize_cli, *arguments, *EXACT)
+    assert_refused(result, "The trained pipeline failed", reference_path, "exit code -9")
+    report = optimize(*arguments, gate=Gate(0, 0))
+    assert {row["status"] for row in report["candidates"]} == {"passed", "chosen"}
+
+
+def test_corpus_without_sentences_is_timed_by_docs(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
+    docs = read_docs(dev_corpus)
+    bare_docs = [Doc(doc.vocab, words=[token.text for token in doc]) for doc in docs]
+    for plain, doc in zip(bare_docs, docs):
+        plain.set_ents([Span(plain, ent.start, ent.end, label=ent.label_) for ent in doc.ents])
+    DocBin(docs=bare_docs).to_disk(tmp_path / "dev.spacy")
+    make_quick(monkeypatch, [SAFE])
+    arguments = (reference_path, tmp_path / "compiled", train_corpus, tmp_path / "dev.spacy", tmp_path / "metrics")
+    assert optimize(*arguments, gate=Gate(0, 0))["candidates"][0]["p50_ms"] > 0
+
+
+# Quantization that watches the entities
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_engines_are_scored_by_the_pipelines_entities(compiled_path, dev_corpus, threads):
+    gold = read_corpus(dev_corpus)
+    nlp = spacy.load(compiled_path, config={"components.transformer.threads": threads})
+    found = [[(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in nlp.pipe(bare(doc, nlp.vocab) for doc in gold)]
+    expected = [tuple(counts) for counts in score_entities(gold, found).counts.tolist()]
+    engine = nlp.get_pipe("transformer").encoder.get_engine("cpu", threads, 1)
+    scorer = PipelineScorer(spacy.load(compiled_path, config={"components.transformer.threads": threads}), "transformer", gold)
+    indices = list(range(len(gold)))
+    assert scorer(engine, indices) == expected
+    assert scorer(engine, indices[3:4]) == expected[3:4]
+    found_none = scorer(lambda ids, mask: numpy.zeros((*ids.shape, engine(ids, mask).shape[-1]), dtype="float32"), indices)
+    assert sum(true_positives for true_positives, _, _ in found_none) < sum(counts[0] for counts in expected)
+
+
+@pytest.mark.slow
+def test_accurate_int8_is_built(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
+    make_quick(monkeypatch, [get_candidate("openvino-int8-accurate")])
+    arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
+    report = optimize(*arguments, gate=Gate(0.1, 0.2))
+    assert report["candidates"][0]["status"] in ("passed", "chosen"), report["candidates"][0]["reason"]
+
+
 # Windows and sentences
 
 
@@ -496,7 +564,7 @@ def make_workbench(reference_path, train_corpus, tmp_path):
 
 def test_windows_are_only_changed_where_they_overlap(make_workbench):
     def get_names(settings=None):
-        trial = search.Trial(make_workbench(settings), "transformer", None, None, None, None, None)
+        trial = search.Trial(make_workbench(settings), "transformer", None, None, None, None, None, -1)
         return {name for change in search.get_setting_changes(trial) for name in change}
 
     assert make_workbench().reference.settings == {"spans": "sent"}
@@ -647,6 +715,37 @@ def assert_optimize_refused(tmp_path, reference, train, dev, *options, expected)
     assert_refused(result, *expected)
     assert not output.exists()
     assert not (tmp_path / "metrics").exists()
+
+
+@pytest.mark.parametrize("place", [".", "inside", ".."])
+def test_output_that_would_replace_the_reference(place, reference_path, train_corpus, dev_corpus, tmp_path):
+    reference = shutil.copytree(reference_path, tmp_path / "folder" / "pipeline")
+    before = read_files(reference)
+    result = run_command(optimize_cli, reference, reference / place, train_corpus, dev_corpus, tmp_path / "metrics")
+    assert_refused(result, reference, "only read", "another output")
+    assert read_files(reference) == before
+
+
+def test_folder_that_no_search_made_is_kept(reference_path, train_corpus, dev_corpus, tmp_path):
+    kept = tmp_path / "out" / "compiled-candidates" / "kept.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("somebody's own")
+    expected = [kept.parent, "no search made it"]
+    assert_optimize_refused(tmp_path, reference_path, train_corpus, dev_corpus, expected=expected)
+    assert kept.read_text() == "somebody's own"
+
+
+def test_reference_that_fails_on_the_corpus(reference_path, train_corpus, dev_corpus, tmp_path):
+    DocBin(docs=[*read_docs(dev_corpus), Doc(spacy.blank("en").vocab)]).to_disk(tmp_path / "dev.spacy")
+    expected = ["The trained pipeline failed", reference_path]
+    assert_optimize_refused(tmp_path, reference_path, train_corpus, tmp_path / "dev.spacy", expected=expected)
+
+
+def test_candidates_for_a_gpu_are_not_compared_with_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    candidate = get_candidate("torch-fp16-cuda")
+    assert candidate.why_not(0) is None
+    assert "--gpu 0" in candidate.why_not(-1)
 
 
 def test_missing_pipeline(train_corpus, dev_corpus, tmp_path):

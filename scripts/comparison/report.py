@@ -5,6 +5,7 @@ from typing import Any, Dict, List
 from wasabi import msg
 
 from ..compilation.benchmark_report import format_markdown, name_machine
+from ..compilation.timing import name_interval
 
 HEADER = ("", "Words/s", "Against stock", "Best batches", "Peak memory (MB)")
 ALIGNS = ("l", "r", "r", "r", "r")
@@ -44,7 +45,8 @@ def make_markdown(metrics: Dict[str, Any]) -> str:
     texts = f"{measured['documents']:,} documents ({measured['words']:,} words) of {measured['corpus']}"
     parts = [
         f"Measured on {name_machine(metrics['machine'])}: {texts}, median of {measured['rounds']} rounds in turn, each "
-        "in a process of its own and in the batches that are best for it, with the 95% bootstrap interval of the ratio. "
+        "in a process of its own and in the batches that are best for it, with "
+        f"{name_interval(measured['rounds'])} of the ratio. "
         "The token classification has a linear head that finds nothing, no spaCy tokens and, where its texts are "
         "sentences, those of the corpus.",
         format_markdown(HEADER, ALIGNS, make_rows(metrics)),

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 from wasabi import msg
 
 from .detail_tables import make_detail_tables
+from .timing import name_interval
 
 HEADER = ("", "Reference", "Compiled", "Gain")
 ALIGNS = ("l", "r", "r", "r")
@@ -91,13 +92,13 @@ def describe_run(metrics: Dict[str, Any]) -> str:
     """RETURNS (str): What was measured, on which machine, and how."""
     machine, measured = metrics["machine"], metrics["measured"]
     features = f" ({', '.join(machine['cpu_features'])})" if machine["cpu_features"] else ""
-    packages = ("spacy", "spacy-transformers", "torch", measured.get("engine"))
+    packages = ("spacy", "spacy-transformers", "torch", measured["engine"])
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if name in packages)
     return (
         f"Measured on {name_machine(machine)}{features}, with {versions}: the pipeline {describe_compiled(measured)} "
         "against the trained one, each in a process of its own and in turn. "
         f"Throughput: {describe_texts(measured)} of {measured['corpus']}, median of {measured['rounds']} rounds, with "
-        f"the 95% bootstrap interval of the gain. Latency: {describe_single_texts(measured)}, one at a time. "
+        f"{name_interval(measured['rounds'])} of the gain. Latency: {describe_single_texts(measured)}, one at a time. "
         "Both load and hold torch here, because it is installed; the compiled pipeline runs without it, in less memory."
     )
 
@@ -111,7 +112,7 @@ def name_machine(machine: Dict[str, Any]) -> str:
 
 def describe_compiled(measured: Dict[str, Any]) -> str:
     """RETURNS (str): The compiled pipeline by its engine."""
-    return f"compiled ({measured['engine']}, {measured['precision']})" if "engine" in measured else "compiled"
+    return f"compiled ({measured['engine']}, {measured['precision']})"
 
 
 def describe_texts(measured: Dict[str, Any]) -> str:

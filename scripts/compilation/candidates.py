@@ -19,7 +19,7 @@ from .export import export_onnx
 from .machine import FAST_WITH, get_cpu_features
 from .reference import Reference
 from .swap import assemble
-from .timing import choose_docs
+from .timing import choose_docs, choose_evenly
 from .validation import PipelineScorer
 
 CALIBRATION_WINDOWS = 128
@@ -54,14 +54,13 @@ class Workbench(NamedTuple):
     def calibration(self) -> List[Dict[str, ndarray]]:
         """Windows of train text as the encoder's inputs, each (1, length)."""
         texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
-        step = max(1, len(texts) // CALIBRATION_WINDOWS)
         return [
             dict(
                 self.reference.tokenizer(
                     text, truncation=True, return_token_type_ids=False, return_tensors="np"
                 )
             )
-            for text in texts[::step][:CALIBRATION_WINDOWS]
+            for text in choose_evenly(texts, CALIBRATION_WINDOWS)
         ]
 
     def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
@@ -93,14 +92,19 @@ class Candidate(NamedTuple):
     options: Dict[str, Any] = {}
     device: str = "cpu"
 
-    def why_not(self) -> Optional[str]:
-        """RETURNS (Optional[str]): Why it can't be tried on this machine, with what to do; None if it can."""
+    def why_not(self, gpu: int = 0) -> Optional[str]:
+        """Say why it can't be tried on this machine, with what to do.
+
+        gpu (int): GPU of the reference, -1 for the CPU.
+        RETURNS (Optional[str]): The reason, None if it can.
+        """
         missing = [package for package in (self.engine, *self.needs) if importlib.util.find_spec(package) is None]
         if missing:
             hint = INSTALL_HINTS.get(missing[0], f"Run `pip install {' '.join(missing)}`.")
             return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed. {hint}"
         if self.device == "cuda":
-            return why_no_gpu(self.engine, self.options.get("providers", ["CUDAExecutionProvider"]))
+            without = "the trained pipeline runs on the CPU. Give `--gpu 0` to run both on a GPU" if gpu < 0 else None
+            return why_no_gpu(self.engine, self.options.get("providers", ["CUDAExecutionProvider"])) or without
         features = get_cpu_features()
         if "bf16" in self.precision and not set(FAST_WITH["bf16"]) & set(features):
             return f"this CPU has no {' or '.join(FAST_WITH['bf16'])}, without which bf16 is far slower than fp32"

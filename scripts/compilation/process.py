@@ -54,6 +54,10 @@ class PipelineProcess:
     def __exit__(self, *error: Any) -> None:
         self.close()
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()

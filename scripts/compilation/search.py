@@ -28,6 +28,8 @@ OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [16, 32, 48, 64]}}
 NOT_IN_NAMES = {"device"}.union(*OBJECTIVE_SETTINGS.values())
 SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
 
+SEARCH = "search.json"  # Says what search the rows in its folder are of.
+
 Row = Dict[str, Any]
 
 
@@ -41,10 +43,11 @@ class Trial(NamedTuple):
     scores: EntityScores  # of the reference
     gate: Gate
     objective: str
+    gpu: int
 
 
 def start_trial(
-    workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate, objective: str
+    workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate, objective: str, gpu: int
 ) -> Trial:
     """Score the reference and prepare what all candidates share.
 
@@ -53,23 +56,25 @@ def start_trial(
     corpus (Path): The dev corpus.
     gate (Gate): What may be lost.
     objective (str): "throughput", "latency" or "size".
+    gpu (int): GPU of the reference, -1 for the CPU.
     """
     scores = score_entities(workbench.dev, process.entities(corpus))
     shutil.rmtree(workbench.skeleton, ignore_errors=True)
     save_skeleton(workbench.reference, workbench.skeleton)
-    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate, objective)
+    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate, objective, gpu)
 
 
 def try_candidate(trial: Trial, candidate: Candidate) -> Row:
     """Build, gate and time one candidate; what goes wrong becomes its row.
 
     RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
+    RAISES (PipelineError): If the reference's process has ended, so that nothing can be compared with it.
     """
     row = make_row(candidate.name, candidate.engine, candidate.precision)
     row["settings"] = dict(OBJECTIVE_SETTINGS.get(trial.objective, {}))
     if candidate.device != "cpu":
         row["settings"]["device"] = candidate.device
-    why_not = candidate.why_not()
+    why_not = candidate.why_not(trial.gpu)
     if why_not:
         return {**row, "status": "skipped", "reason": why_not}
     start = time.perf_counter()
@@ -78,7 +83,7 @@ def try_candidate(trial: Trial, candidate: Candidate) -> Row:
         row["build_seconds"] = time.perf_counter() - start
         return measure(trial, row)
     except Exception as error:  # Engines and optimizers raise errors of many kinds; none may end the search.
-        return {**row, "status": "failed", "reason": describe_error(error)}
+        return fail(trial, row, error)
 
 
 def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
@@ -92,7 +97,14 @@ def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
     try:
         return measure(trial, row)
     except PipelineError as error:
-        return {**row, "status": "failed", "reason": describe_error(error)}
+        return fail(trial, row, error)
+
+
+def fail(trial: Trial, row: Row, error: Exception) -> Row:
+    """RETURNS (Row): The row of a candidate that an error came from. RAISES (Exception): The error, if not from there."""
+    if not trial.process.is_running:
+        raise error
+    return {**row, "status": "failed", "reason": describe_error(error)}
 
 
 def name_settings(base: Row, settings: Dict[str, Any]) -> str:
@@ -144,7 +156,7 @@ def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
     texts = [doc.text for doc in choose_docs(trial.workbench.dev, WORDS)]
     throughput = compare_throughput(trial.process, process, texts, BATCH_SIZE, ROUNDS)
     reference_ms, compiled_ms = compare_latency(trial.process, process, choose_sentences(trial.workbench.dev, SENTENCES), ROUNDS)
-    p50, reference_p50 = summarize(compiled_ms)["p50"], summarize(reference_ms)["p50"]
+    p50, reference_p50 = (summarize(times.min(axis=0))["p50"] for times in (compiled_ms, reference_ms))
     best, reference_best = max(throughput.compiled), max(throughput.reference)
     return {
         "words_per_second": best,
@@ -190,7 +202,7 @@ def load_rows(folder: Path, key: Row) -> Dict[str, Row]:
     key (Row): From `get_key`.
     RETURNS (Dict[str, Row]): Rows by name.
     """
-    key_path = folder / "search.json"
+    key_path = folder / SEARCH
     if key_path.is_file() and key_path.read_text(encoding="utf8") == srsly.json_dumps(key):
         rows = [srsly.read_json(path) for path in folder.glob("*.row.json")]
         return {row["name"]: row for row in rows}
@@ -253,7 +265,8 @@ class Search:
 
     def keep(self, row: Row) -> None:
         self.rows.append(row)
-        save_row(self.trial.workbench.folder, row)
+        if row["status"] in ("passed", "rejected"):  # What failed may go better another time.
+            save_row(self.trial.workbench.folder, row)
 
 
 def get_setting_changes(trial: Trial) -> List[Dict[str, Any]]:

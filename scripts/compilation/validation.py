@@ -1,6 +1,6 @@
 """Score engines inside the whole pipeline before they are artefacts, for quantization that watches the entities."""
 
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -14,7 +14,7 @@ class ReplaceableEncoder(CompiledEncoder):
 
     engine: Engine
 
-    def get_engine(self, device: str, threads: int, streams: int) -> Engine:
+    def get_engine(self, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
         return self.engine
 
 
@@ -31,7 +31,7 @@ class PipelineScorer:
         self.gold = gold
         component = nlp.get_pipe(transformer)
         self.encoder = ReplaceableEncoder()
-        self.encoder.__setstate__(component.encoder.__getstate__())
+        self.encoder.__dict__.update(component.encoder.__getstate__())
         component.model.shims[0] = self.encoder
 
     def __call__(self, engine: Engine, indices: List[int]) -> List[Tuple[int, int, int]]:

@@ -11,9 +11,10 @@ from wasabi import msg
 
 from ..compilation.benchmark_plot import COLORS, MUTED, STYLE
 from ..compilation.benchmark_report import format_markdown, name_machine
+from ..compilation.timing import name_interval
 
 HEADER = (
-    *("Pipeline", "F1 dev", "F1 test", "Drop, test", "Words/s", "Times", "95%"),
+    *("Pipeline", "F1 dev", "F1 test", "Drop, test", "Words/s", "Times", "Interval"),
     *("p50 ms", "Load s", "Memory MB", "Disk MB"),
 )
 ALIGNS = ("l", *("r" * (len(HEADER) - 1)))
@@ -59,7 +60,7 @@ def describe_run(report: Dict[str, Any]) -> str:
         f"Measured on {name_machine(report['machine'])}: throughput over about {measured['words']:,} words of "
         f"{measured['corpus']} in batches of {measured['batch_size']}, and latency of {measured['sentences']:,} of its "
         f"sentences; each pipeline in a process of its own and in turn, median of {measured['rounds']} rounds, with "
-        "the 95% bootstrap interval of the ratio to the compiled teacher. The drop is from the compiled teacher's F1."
+        f"{name_interval(measured['rounds'])} of the ratio to the compiled teacher. The drop is from the compiled teacher's F1."
     )
 
 

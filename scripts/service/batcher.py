@@ -79,11 +79,15 @@ class Batcher:
         wordpieces = 0
         for document, length in zip(documents, lengths):
             if part and wordpieces + length > self._budget:
-                yield Work(part, wordpieces, wordpieces)
+                yield self._fit(part, wordpieces)
                 part, wordpieces = [], 0
             part.append(document)
             wordpieces += length
-        yield Work(part, wordpieces, min(wordpieces, self._budget))
+        yield self._fit(part, wordpieces)
+
+    def _fit(self, part: List[Any], wordpieces: int) -> Work:
+        """RETURNS (Work): Documents that fit into a batch, or one that takes a batch of its own."""
+        return Work(part, wordpieces, min(wordpieces, self._budget))
 
     async def _wait(self, work: Work) -> List[bytes]:
         self._waiting.append(work)

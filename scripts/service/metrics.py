@@ -46,12 +46,23 @@ class CountRequests:
 
     async def __call__(self, scope, receive, send) -> None:
         start = time.perf_counter()
+        is_counted = False
+
+        def count(status: int) -> None:
+            nonlocal is_counted
+            is_counted = True
+            path = scope["route"].path if "route" in scope else "other"
+            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
         async def send_and_count(message) -> None:
             if message["type"] == "http.response.start":
-                path = scope["route"].path if "route" in scope else "other"
-                self.metrics.requests.labels(path, str(message["status"])).inc()
-                self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+                count(message["status"])
             await send(message)
 
-        await self.app(scope, receive, send_and_count)
+        try:
+            await self.app(scope, receive, send_and_count)
+        except Exception:
+            if not is_counted:
+                count(500)  # Starlette makes this answer further out.
+            raise
