@@ -101,7 +101,7 @@ def optimize(
     if objective not in OBJECTIVES:
         raise UserError(f"Unknown objective {objective!r}. Choose one of: {', '.join(OBJECTIVES)}.")
     require_gpu(gpu)
-    folder = output.with_name(f"{output.name}-candidates")
+    folder = output.absolute().with_name(f"{output.absolute().name}-candidates")
     check_folders(reference_path, output, folder)
     gold = read_corpus(dev)
     workbench = Workbench(load_reference(reference_path), read_corpus(train), gold, gate.max_f1_drop, folder)

@@ -79,6 +79,16 @@ def test_file_in_the_current_folder(tmp_path, monkeypatch):
 # Folders
 
 
+def test_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "old.txt").write_text("old")
+    monkeypatch.chdir(tmp_path / "here")
+    with replace_when_done(Path(".")) as path:
+        path.mkdir()
+        (path / "new.txt").write_text("new")
+    assert list_all(tmp_path) == ["here", "here/new.txt"]
+
+
 def test_new_folder(tmp_path):
     target = tmp_path / "folder"
     with replace_when_done(target) as path:

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from scripts import doctor
 from scripts.compilation import candidates, machine
 from scripts.compilation.candidates import get_candidates
-from scripts.compilation.machine import describe_machine
+from scripts.compilation.machine import FAST_WITH, describe_machine
 from scripts.doctor import doctor_cli, examine
 
 from .helpers import ROOT, run_command
@@ -52,6 +53,12 @@ def test_text_has_the_machine_and_every_candidate():
         assert f"{package} {version}" in printed
     for name, reason in examine()["candidates"].items():
         assert f"{name}: {' '.join((reason or 'will be tried').split())}" in printed
+
+
+def test_features_are_in_the_same_order_every_time(monkeypatch):
+    described = {**describe_machine(), "cpu_features": list(reversed(FAST_WITH["int8"]))}
+    monkeypatch.setattr(doctor, "describe_machine", lambda: described)
+    assert ", ".join(FAST_WITH["int8"]) in " ".join(run_command(doctor_cli).stdout.split())
 
 
 @pytest.mark.parametrize(

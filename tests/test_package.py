@@ -161,6 +161,18 @@ def test_missing_pipeline(tmp_path):
     assert not (tmp_path / "packages").exists()
 
 
+def test_name_that_has_the_language_already(compiled_path, tmp_path, monkeypatch):
+    def build(pipeline, folder, *, name, **_):
+        assert name == "en_tiny"
+        (folder / "en_tiny-1.0.0" / "dist").mkdir(parents=True)  # As spaCy does.
+        (folder / "en_tiny-1.0.0" / "dist" / "en_tiny.whl").write_text("wheel")
+
+    monkeypatch.setattr(package, "spacy_package", build)
+    wheel = package.package(compiled_path, tmp_path / "packages", "en_tiny", "1.0.0")
+    assert wheel == tmp_path / "packages" / "en_tiny-1.0.0" / "dist" / "en_tiny.whl"
+    assert wheel.is_file()
+
+
 def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path, monkeypatch):
     before = tmp_path / "packages" / "en_tiny-1.0.0" / "dist"
     before.mkdir(parents=True)

@@ -367,6 +367,14 @@ def test_long_text_is_not_overtaken_for_ever(service, texts):
     assert not any(future.exception() for future in short)
 
 
+def test_long_text_before_a_short_one(small_service, texts):
+    """More than a batch holds: it goes alone, and what comes after it, in its request or another, is answered."""
+    asked = [" ".join(10 * texts)[:20000], texts[0]]
+    status, answer = small_service.post("/entities", {"texts": asked})
+    assert status == 200
+    assert answer["results"][1] == small_service.post("/entities", {"text": texts[0]})[1]
+
+
 def test_worker_dies(small_service, long_request):
     """Another one takes its place and answers what it was working on."""
     answer = send(small_service, long_request)
@@ -604,6 +612,8 @@ def test_failing_request_fails_alone(encoder_service, compiled_path, texts, expe
 
     with ThreadPoolExecutor(16) as executor:
         answers = list(executor.map(ask, range(64)))
+    metrics = encoder_service.ask("GET", "/metrics")[1].decode("utf8")
+    assert 'entity_service_requests_total{path="/vectors",status="500"} 16.0' in metrics
     for number, (status, body) in enumerate(answers):
         assert status == (500 if number % 4 == 0 else 200)
         if status == 200:
