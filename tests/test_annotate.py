@@ -437,6 +437,26 @@ def test_mistakes_are_refused(arguments, expected_parts, tmp_path, compiled_path
     helpers.assert_refused(helpers.run_command(annotate_cli, *arguments), *expected_parts)
 
 
+@pytest.mark.parametrize(
+    "source, output",
+    [
+        ("in.jsonl", "in.jsonl"),
+        ("in.jsonl", "link.jsonl"),
+        ("in.jsonl", "folder/../in.jsonl"),
+        ("out.jsonl.errors.jsonl", "out.jsonl"),
+    ],
+)
+def test_the_input_is_not_overwritten(source, output, tmp_path, compiled_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    srsly.write_jsonl(source, [{"text": "Ada lives here ."}])
+    Path("link.jsonl").symlink_to("in.jsonl")
+    Path("folder").mkdir()
+    before, names = Path(source).read_bytes(), sorted(tmp_path.iterdir())
+    result = helpers.run_command(annotate_cli, compiled_path, source, output)
+    helpers.assert_refused(result, f"The input {source} would be overwritten", output)
+    assert Path(source).read_bytes() == before and sorted(tmp_path.iterdir()) == names
+
+
 def test_other_options_are_refused(tmp_path, compiled_path, jsonl):
     output = tmp_path / "out.jsonl"
     journal = Journal(output)
