@@ -24,7 +24,7 @@ from scripts import compiled_transformer
 from scripts.annotate import annotate, annotate_cli, beside
 from scripts.console import UserError
 from scripts.scale.cluster import choose_pool
-from scripts.scale.inputs import open_input
+from scripts.scale.inputs import describe_input, open_input
 from scripts.scale.journal import Journal
 from scripts.scale.long_documents import CuttingError, annotate_long, encode, find_seam, get_context, get_cutting
 from scripts.scale.pipelines import find_pipeline
@@ -298,6 +298,24 @@ def test_bad_rows_and_files(tmp_path, compiled_path):
     rows, errors = run_worker(make_worker(compiled_path, folder, output), folder, output)
     assert [row["id"] for row in rows] == ["0/000.txt", "1/001.txt"]
     assert errors[0]["file"].endswith("001.txt") and errors[0]["reason"] == "byte 4 is not UTF-8"
+
+
+def test_names_that_are_not_utf8(tmp_path, compiled_path):
+    folder, output = tmp_path / os.fsdecode(b"folder-\xff"), tmp_path / "out.jsonl"
+    try:
+        write_input(folder, ["Ada .", "Bergen ."])
+        (folder / "0" / os.fsdecode(b"caf\xe9.txt")).write_text("Karl .")
+        (folder / "1" / "002.txt").write_bytes(b"\xff")
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    rows, errors = run_worker(make_worker(compiled_path, folder, output), folder, output)
+    assert [row["id"] for row in rows] == ["0/000.txt", "1/001.txt"]
+    assert [(error["id"], error["reason"]) for error in errors] == [
+        ("0/caf\\xe9.txt", "the file's name is not UTF-8"),
+        ("1/002.txt", "byte 1 is not UTF-8"),
+    ]
+    assert [error["file"] for error in errors] == [f"{tmp_path}/folder-\\xff/{error['id']}" for error in errors]
+    srsly.json_dumps(describe_input(folder)).encode("utf8")  # It goes into the summary.
 
 
 @pytest.mark.slow
