@@ -456,6 +456,24 @@ def test_mistakes_are_refused(arguments, expected_parts, tmp_path, compiled_path
 
 
 @pytest.mark.parametrize(
+    "damage, cause",
+    [
+        (lambda footer: b"\xff" * len(footer), OSError),
+        (lambda footer: footer.replace(b"text", b"\xffext"), UnicodeDecodeError),
+    ],
+)
+def test_damaged_end_of_a_parquet_file(damage, cause, tmp_path):
+    path = tmp_path / "in.parquet"
+    write_input(path, ["Ada lives here ."])
+    data = path.read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[:start] + damage(data[start:-8]) + data[-8:])
+    with pytest.raises(UserError, match="in.parquet is not a Parquet file, or damaged: .*[^.]\\.$") as raised:
+        list(open_input(path, "text", None).plan(10))
+    assert type(raised.value.__cause__) is cause
+
+
+@pytest.mark.parametrize(
     "source, output",
     [
         ("in.jsonl", "in.jsonl"),
