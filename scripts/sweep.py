@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Sequence
 import spacy
 import srsly
 import typer
-from spacy.cli._util import parse_config_overrides, show_validation_error
+from spacy.cli._util import show_validation_error
 from spacy.language import DEFAULT_CONFIG
 from spacy.util import load_config, resolve_dot_names
 from thinc.api import Config
@@ -26,6 +26,7 @@ from .compilation.gate import read_corpus
 from .compilation.machine import describe_machine
 from .compilation.process import ROOT
 from .console import UserError, exit_on_user_error, replace_when_done
+from .training.overrides import parse_overrides
 
 BATCH_SIZES = (1, 32, 64, 128)
 LEARNING_RATES = (5e-5, 2e-4)
@@ -57,7 +58,7 @@ def sweep_cli(
             config, corpus_dir, encoder, output_dir, metrics_dir,
             batch_sizes=parse_numbers("--batch-sizes", batch_sizes, int),
             learning_rates=parse_numbers("--learning-rates", learning_rates, float),
-            epochs=epochs, gpu=gpu, overrides=parse_config_overrides(context.args),
+            epochs=epochs, gpu=gpu, overrides=parse_overrides(context.args),
         )  # fmt: skip
     msg.table([make_row(row) for row in rows], header=HEADER, aligns=(*"rrrrrrrl",), divider=True)
 

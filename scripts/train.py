@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import typer
-from spacy.cli._util import parse_config_overrides
 from typer import Argument as Arg
 from typer import Option as Opt
 
 from .console import exit_on_user_error
 from .training.loop import Trainer
+from .training.overrides import parse_overrides
 from .training.prepare import begin_training, describe_settings, make_pipeline, publish
 
 
@@ -34,7 +34,7 @@ def train_cli(
     the output folder are replaced when the training has ended well.
     """
     with exit_on_user_error():
-        overrides = parse_config_overrides(context.args)
+        overrides = parse_overrides(context.args)
         train(config, corpus_dir, encoder, output_dir, metrics_dir=metrics_dir, gpu=gpu, fp32=fp32, overrides=overrides)
 
 

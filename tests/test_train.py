@@ -16,7 +16,10 @@ from spacy.vocab import Vocab
 from typer import Typer
 from typer.testing import CliRunner
 
+from scripts.distill import distill_cli
+from scripts.sweep import sweep_cli
 from scripts.train import train_cli
+from scripts.train_distributed import train_distributed_cli
 from scripts.training.loop import Trainer
 from scripts.training.parameters import walk_parameters
 
@@ -203,6 +206,14 @@ def test_override_that_is_wrong(tiny_corpus, tiny_encoder, old_training):
     assert "'many' is not <class 'int'>" in " ".join(result.output.split())
     assert "Traceback" not in result.output
     assert_untouched(old_training)
+
+
+@pytest.mark.parametrize(
+    "command, n_folders", [(train_cli, 4), (train_distributed_cli, 4), (sweep_cli, 5), (distill_cli, 5)]
+)
+def test_mistyped_option(command, n_folders, tmp_path):
+    result = run_with_overrides(command, *[tmp_path / "no"] * n_folders, "--typo", 3)
+    assert_refused(result, "There is no option --typo", "`--help`")
 
 
 @pytest.mark.parametrize("missing", ["train", "dev"])
