@@ -165,7 +165,6 @@ def run_training(folder: Path, about: Dict[str, Any], gpu: int) -> str:
 
     RETURNS (str): Why it failed, empty if it did not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     overrides = dict(about["overrides"])
     with replace_when_done(folder / "config.cfg") as path:
         # A batcher has other settings than the one in the config, so it can't be overridden value by value.

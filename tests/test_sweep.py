@@ -62,6 +62,12 @@ def test_batch_sizes_that_are_none(sizes, corpus, tiny_encoder, tmp_path):
     assert_refused(result, "--batch-sizes", sizes, "1,32,64,128")
 
 
+def test_file_as_output_folder(corpus, tiny_encoder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    result = run_sweep(CONFIG, corpus, tiny_encoder, tmp_path / "file", tmp_path / "metrics")
+    assert_refused(result, f"Can't write {tmp_path / 'file' / 'sweep'}", "is a file, not a folder")
+
+
 def test_missing_config(corpus, tiny_encoder, tmp_path):
     result = run_sweep(tmp_path / "no.cfg", corpus, tiny_encoder, tmp_path, tmp_path / "metrics")
     assert_refused(result, tmp_path / "no.cfg", "--vars.config")

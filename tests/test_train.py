@@ -231,6 +231,15 @@ def test_missing_config(tiny_corpus, tiny_encoder, old_training, tmp_path):
     assert_untouched(old_training)
 
 
+@pytest.mark.parametrize("name", ["file", "file/training"])
+def test_file_as_output_folder(name, tmp_path):
+    """The first check of all: nothing else that is named is there."""
+    (tmp_path / "file").write_text("mine")
+    result = run_train(tmp_path / "no.cfg", tmp_path / "corpus", tmp_path / "encoder", tmp_path / name)
+    assert_refused(result, f"Can't write {tmp_path / name}", f"{tmp_path / 'file'} is a file, not a folder")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_missing_encoder(tiny_corpus, old_training, tmp_path):
     result = run_train(CONFIG, tiny_corpus, tmp_path / "encoder", old_training, *STEPS)
     assert_refused(result, tmp_path / "encoder", "project run encoder")
