@@ -108,8 +108,7 @@ def sweep(
     for size, rate in product(batch_sizes, learning_rates):
         folder = output_dir / "sweep" / f"batch-{size}-rate-{rate:g}"
         settings = {**overrides, **make_overrides(n_samples, size, rate, epochs)}
-        # Encoder and corpora count by their folders: whoever changes what is in them sweeps into another folder.
-        about = {"config": str(config), "corpus": str(corpus_dir), "encoder": str(encoder), "overrides": settings}
+        about = describe_training(config, corpus_dir, encoder, settings)
         msg.info(f"{folder.name}: {epochs} epochs of {n_samples:,} samples")
         error = "" if is_finished(folder, about) else run_training(folder, about, gpu)
         rows.append({"batch_size": size, "learning_rate": rate, **(read_result(folder) if not error else {"error": error})})
@@ -152,6 +151,18 @@ def make_overrides(n_samples: int, batch_size: int, learning_rate: float, epochs
         "training.max_steps": steps * epochs,
         "training.eval_frequency": steps,
         "training.patience": 0,
+    }
+
+
+def describe_training(config: Path, corpus_dir: Path, encoder: Path, overrides: Dict[str, Any]) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): What tells whether a training that is finished is the one that is asked for."""
+    # Encoder and corpora count by their folders: whoever changes what is in them sweeps into another folder.
+    return {
+        "config": str(config),
+        "content": config.read_text(encoding="utf8"),
+        "corpus": str(corpus_dir),
+        "encoder": str(encoder),
+        "overrides": overrides,
     }
 
 
