@@ -129,6 +129,9 @@ def annotate(
     journal = Journal(output.absolute())
     summary = read_finished(journal, settings)
     if summary is not None:
+        errors = beside(journal.output, "errors.jsonl")
+        if fail_fast and errors.is_file():
+            check_entry({"first_error": next(srsly.read_jsonl(errors), None)}, fail_fast)
         return summary
     chunks = list(opened.plan(chunk_size))
     if not chunks:

@@ -331,6 +331,12 @@ def test_errors_are_joined_and_fail_fast_stops(tmp_path, compiled_path, bad_json
     assert [row["id"] for row in read_rows(output)] == ["good", "good"]
     errors = list(srsly.read_jsonl(beside(output, "errors.jsonl")))
     assert [error["line"] for error in errors] == list(range(3, 3 + len(BAD_LINES)))
+    # Also where nothing is left to do.
+    written = output.stat().st_mtime_ns
+    result = helpers.run_command(annotate_cli, compiled_path, bad_jsonl, output, *options, "--fail-fast")
+    helpers.assert_refused(result, "bad.jsonl, line 3", "byte 11 is not UTF-8", "--fail-fast")
+    assert annotate(str(compiled_path), bad_jsonl, output, id_field="id", chunk_size=3)["failures"] == len(BAD_LINES)
+    assert output.stat().st_mtime_ns == written
 
 
 def test_a_document_that_the_pipeline_fails_on_spoils_no_other(tmp_path, compiled_path, texts, expected):
