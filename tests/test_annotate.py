@@ -27,6 +27,7 @@ from scripts.scale.cluster import choose_pool
 from scripts.scale.inputs import describe_input, open_input
 from scripts.scale.journal import Journal
 from scripts.scale.long_documents import CuttingError, annotate_long, encode, find_seam, get_context, get_cutting
+from scripts.scale.outputs import open_output
 from scripts.scale.pipelines import find_pipeline
 from scripts.scale.worker import Worker
 
@@ -506,8 +507,13 @@ def test_other_options_are_refused(tmp_path, compiled_path, jsonl):
     with pytest.raises(UserError, match="Another run is writing"):
         Journal(output).start({"--chunk-size": 5, "--stats": False})
     journal.close()
+    # No part is finished yet.
+    journal.start({"--chunk-size": 6, "--stats": False})
+    journal.commit(0, open_output(output, False), [], {"number": 0})
+    journal.close()
     with pytest.raises(UserError, match="another --chunk-size.*delete the folder"):
-        Journal(output).start({"--chunk-size": 6, "--stats": False})
+        Journal(output).start({"--chunk-size": 5, "--stats": False})
+    journal.start({"--chunk-size": 6, "--stats": False})
 
 
 def test_a_text_that_kills_every_worker_ends_the_run(tmp_path, compiled_path, jsonl):
