@@ -114,6 +114,7 @@ def annotate(
     found = find_pipeline(pipeline)
     opened = open_input(source, text_field, id_field)
     writer = open_output(output, with_text)
+    check_kept(source, output)
     # All that the rows depend on. Workers, threads and GPUs may change when a run goes on.
     settings = {
         "input": describe_input(source),
@@ -128,6 +129,9 @@ def annotate(
     journal = Journal(output.absolute())
     summary = read_finished(journal, settings)
     if summary is not None:
+        errors = beside(journal.output, "errors.jsonl")
+        if fail_fast and errors.is_file():
+            check_entry({"first_error": next(srsly.read_jsonl(errors), None)}, fail_fast)
         return summary
     chunks = list(opened.plan(chunk_size))
     if not chunks:
@@ -152,6 +156,13 @@ def annotate(
         return finish(journal, writer, len(chunks), settings, speed)
     finally:
         journal.close()
+
+
+def check_kept(source: Path, output: Path) -> None:
+    """RAISES (UserError): If the input would be overwritten. In a folder only .txt files are read, which no output is."""
+    for path in (output, beside(output, "errors.jsonl")):
+        if source.resolve() == path.resolve():
+            raise UserError(f"The input {source} would be overwritten. Name another output than {output}.")
 
 
 def read_finished(journal: Any, settings: Dict[str, Any]) -> Optional[Dict[str, Any]]:

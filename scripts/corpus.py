@@ -111,7 +111,7 @@ def convert(
     metrics (Optional[Path]): JSON file for the counts.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Any]): What is written to metrics: the settings, the duplicates, and of each split `count`.
-    RAISES (UserError): For a file that is missing, damaged or out of format, or too small to split.
+    RAISES (UserError): For a file that is missing, damaged or out of format, too small to split, or would be overwritten.
     """
     check_choice("--format", format_name, (AUTO, *FORMATS))
     check_choice("--misaligned", misaligned, MISALIGNED)
@@ -119,6 +119,8 @@ def convert(
     settings = Settings(parse_labels(labels), lang, encoding, misaligned)
     # Test comes first, as it is kept whole; then the others lose what was read before them.
     paths = {split: path for split, path in (("test", test), ("dev", dev), ("train", source)) if path is not None}
+    targets = {split: output_dir / f"{split}.spacy" for split in SPLITS}
+    check_kept(paths.values(), [*targets.values(), *([metrics] if metrics is not None else [])])
     seen: Set[bytes] = set()
     vocab = Vocab()
     found: Set[str] = set()
@@ -152,7 +154,7 @@ def convert(
     # All files are written before the first one is renamed, so that they belong together.
     with contextlib.ExitStack() as stack:
         for split, split_docs_ in splits.items():
-            path = stack.enter_context(replace_when_done(output_dir / f"{split}.spacy"))
+            path = stack.enter_context(replace_when_done(targets[split]))
             DocBin(docs=split_docs_, store_user_data=True).to_disk(path)
         if metrics is not None:
             path = stack.enter_context(replace_when_done(metrics))
@@ -163,6 +165,14 @@ def convert(
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
+
+
+def check_kept(sources: Iterable[Path], targets: Iterable[Path]) -> None:
+    """RAISES (UserError): If a file that is read would be overwritten."""
+    written = {target.resolve() for target in targets}
+    for source in sources:
+        if source.resolve() in written:
+            raise UserError(f"{source} would be overwritten. Move it to another folder, and name it there.")
 
 
 def check_language(lang: str) -> None:

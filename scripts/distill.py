@@ -10,7 +10,6 @@ from typing import Any, Dict, Optional
 
 import srsly
 import typer
-from spacy.cli._util import parse_config_overrides
 from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
@@ -25,6 +24,7 @@ from .distillation.report import make_markdown, print_table, save_plot
 from .distillation.vectors import Schedule
 from .distillation.workshop import Lesson, Text, label, make_cnn, make_encoder
 from .evaluate import check_pipelines
+from .training.overrides import parse_overrides
 
 CNN, CNN_ON_GOLD = "cnn", "cnn-gold"
 
@@ -65,7 +65,7 @@ def distill_cli(
             text=Path(text) if text else None, config=config, layers=layers, with_encoder=with_encoder,
             vectors=Schedule(vector_epochs, vector_rate), steps=steps, rate=rate, cnn_steps=cnn_steps,
             wish=Wish(target_speed, max_f1_drop), budget=budget, seed=seed, gpu=gpu,
-            overrides=parse_config_overrides(context.args), silent=False,
+            overrides=parse_overrides(context.args), silent=False,
         )  # fmt: skip
     print_table(report)
     if report["chosen"]:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Sequence
 import spacy
 import srsly
 import typer
-from spacy.cli._util import parse_config_overrides, show_validation_error
+from spacy.cli._util import show_validation_error
 from spacy.language import DEFAULT_CONFIG
 from spacy.util import load_config, resolve_dot_names
 from thinc.api import Config
@@ -26,6 +26,7 @@ from .compilation.gate import read_corpus
 from .compilation.machine import describe_machine
 from .compilation.process import ROOT
 from .console import UserError, exit_on_user_error, replace_when_done
+from .training.overrides import parse_overrides
 
 BATCH_SIZES = (1, 32, 64, 128)
 LEARNING_RATES = (5e-5, 2e-4)
@@ -57,7 +58,7 @@ def sweep_cli(
             config, corpus_dir, encoder, output_dir, metrics_dir,
             batch_sizes=parse_numbers("--batch-sizes", batch_sizes, int),
             learning_rates=parse_numbers("--learning-rates", learning_rates, float),
-            epochs=epochs, gpu=gpu, overrides=parse_config_overrides(context.args),
+            epochs=epochs, gpu=gpu, overrides=parse_overrides(context.args),
         )  # fmt: skip
     msg.table([make_row(row) for row in rows], header=HEADER, aligns=(*"rrrrrrrl",), divider=True)
 
@@ -107,8 +108,7 @@ def sweep(
     for size, rate in product(batch_sizes, learning_rates):
         folder = output_dir / "sweep" / f"batch-{size}-rate-{rate:g}"
         settings = {**overrides, **make_overrides(n_samples, size, rate, epochs)}
-        # Encoder and corpora count by their folders: whoever changes what is in them sweeps into another folder.
-        about = {"config": str(config), "corpus": str(corpus_dir), "encoder": str(encoder), "overrides": settings}
+        about = describe_training(config, corpus_dir, encoder, settings)
         msg.info(f"{folder.name}: {epochs} epochs of {n_samples:,} samples")
         error = "" if is_finished(folder, about) else run_training(folder, about, gpu)
         rows.append({"batch_size": size, "learning_rate": rate, **(read_result(folder) if not error else {"error": error})})
@@ -154,6 +154,18 @@ def make_overrides(n_samples: int, batch_size: int, learning_rate: float, epochs
     }
 
 
+def describe_training(config: Path, corpus_dir: Path, encoder: Path, overrides: Dict[str, Any]) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): What tells whether a training that is finished is the one that is asked for."""
+    # Encoder and corpora count by their folders: whoever changes what is in them sweeps into another folder.
+    return {
+        "config": str(config),
+        "content": config.read_text(encoding="utf8"),
+        "corpus": str(corpus_dir),
+        "encoder": str(encoder),
+        "overrides": overrides,
+    }
+
+
 def is_finished(folder: Path, about: Dict[str, Any]) -> bool:
     path = folder / "sweep.json"
     return path.is_file() and srsly.read_json(path) == about
@@ -164,7 +176,6 @@ def run_training(folder: Path, about: Dict[str, Any], gpu: int) -> str:
 
     RETURNS (str): Why it failed, empty if it did not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     overrides = dict(about["overrides"])
     with replace_when_done(folder / "config.cfg") as path:
         # A batcher has other settings than the one in the config, so it can't be overridden value by value.

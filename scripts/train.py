@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import typer
-from spacy.cli._util import parse_config_overrides
 from typer import Argument as Arg
 from typer import Option as Opt
 
 from .console import exit_on_user_error
 from .training.loop import Trainer
-from .training.prepare import begin_training, describe_settings, make_pipeline, publish
+from .training.overrides import parse_overrides
+from .training.prepare import begin_training, check_output, describe_settings, make_pipeline, publish
 
 
 def train_cli(
@@ -34,7 +34,7 @@ def train_cli(
     the output folder are replaced when the training has ended well.
     """
     with exit_on_user_error():
-        overrides = parse_config_overrides(context.args)
+        overrides = parse_overrides(context.args)
         train(config, corpus_dir, encoder, output_dir, metrics_dir=metrics_dir, gpu=gpu, fp32=fp32, overrides=overrides)
 
 
@@ -59,8 +59,9 @@ def train(
     gpu (int): GPU to train on, -1 for the CPU.
     fp32 (bool): Compute in float32, also where the hardware has bfloat16.
     overrides (Dict[str, Any]): Settings of the config to override.
-    RAISES (UserError): If a file or the GPU is missing, a corpus can't be read, or a loss is not finite.
+    RAISES (UserError): If a file or the GPU is missing, a corpus can't be read, the output is a file, or a loss is not finite.
     """
+    check_output(output_dir)
     nlp = make_pipeline(config, corpus_dir, encoder, gpu=gpu, fp32=fp32, overrides=overrides)
     with begin_training(output_dir) as in_progress:
         trainer = Trainer(nlp, in_progress, gpu=gpu)

@@ -14,14 +14,14 @@ from typing import Any, Dict, Optional
 import safetensors.torch
 import srsly
 import typer
-from spacy.cli._util import parse_config_overrides
 from typer import Argument as Arg
 from typer import Option as Opt
 
 from .console import UserError, exit_on_user_error
 from .training.loop import Trainer
+from .training.overrides import parse_overrides
 from .training.parameters import walk_parameters
-from .training.prepare import begin_training, describe_settings, make_pipeline, publish
+from .training.prepare import begin_training, check_output, describe_settings, make_pipeline, publish
 from .training.ranks import Ranks, connect
 
 
@@ -44,7 +44,7 @@ def train_distributed_cli(
     written at each evaluation. Any setting of the config can be overridden, as in `spacy train`.
     """
     with exit_on_user_error():
-        overrides = parse_config_overrides(context.args)
+        overrides = parse_overrides(context.args)
         train_distributed(
             config, corpus_dir, encoder, output_dir,
             metrics_dir=metrics_dir, gpu=gpu, fp32=fp32, resume=resume, overrides=overrides,
@@ -78,6 +78,8 @@ def train_distributed(
     """
     with connect(gpu) as own_gpu:
         leads = int(os.environ["RANK"]) == 0
+        if leads:
+            check_output(output_dir)
         nlp = make_pipeline(
             config, corpus_dir, encoder, gpu=own_gpu, fp32=fp32, overrides=overrides, silent=not leads
         )

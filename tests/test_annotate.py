@@ -24,9 +24,10 @@ from scripts import compiled_transformer
 from scripts.annotate import annotate, annotate_cli, beside
 from scripts.console import UserError
 from scripts.scale.cluster import choose_pool
-from scripts.scale.inputs import open_input
+from scripts.scale.inputs import describe_input, open_input
 from scripts.scale.journal import Journal
 from scripts.scale.long_documents import CuttingError, annotate_long, encode, find_seam, get_context, get_cutting
+from scripts.scale.outputs import open_output
 from scripts.scale.pipelines import find_pipeline
 from scripts.scale.worker import Worker
 
@@ -300,6 +301,24 @@ def test_bad_rows_and_files(tmp_path, compiled_path):
     assert errors[0]["file"].endswith("001.txt") and errors[0]["reason"] == "byte 4 is not UTF-8"
 
 
+def test_names_that_are_not_utf8(tmp_path, compiled_path):
+    folder, output = tmp_path / os.fsdecode(b"folder-\xff"), tmp_path / "out.jsonl"
+    try:
+        write_input(folder, ["Ada .", "Bergen ."])
+        (folder / "0" / os.fsdecode(b"caf\xe9.txt")).write_text("Karl .")
+        (folder / "1" / "002.txt").write_bytes(b"\xff")
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    rows, errors = run_worker(make_worker(compiled_path, folder, output), folder, output)
+    assert [row["id"] for row in rows] == ["0/000.txt", "1/001.txt"]
+    assert [(error["id"], error["reason"]) for error in errors] == [
+        ("0/caf\\xe9.txt", "the file's name is not UTF-8"),
+        ("1/002.txt", "byte 1 is not UTF-8"),
+    ]
+    assert [error["file"] for error in errors] == [f"{tmp_path}/folder-\\xff/{error['id']}" for error in errors]
+    srsly.json_dumps(describe_input(folder)).encode("utf8")  # It goes into the summary.
+
+
 @pytest.mark.slow
 def test_errors_are_joined_and_fail_fast_stops(tmp_path, compiled_path, bad_jsonl, ray_here):
     output = tmp_path / "out.parquet"
@@ -313,6 +332,12 @@ def test_errors_are_joined_and_fail_fast_stops(tmp_path, compiled_path, bad_json
     assert [row["id"] for row in read_rows(output)] == ["good", "good"]
     errors = list(srsly.read_jsonl(beside(output, "errors.jsonl")))
     assert [error["line"] for error in errors] == list(range(3, 3 + len(BAD_LINES)))
+    # Also where nothing is left to do.
+    written = output.stat().st_mtime_ns
+    result = helpers.run_command(annotate_cli, compiled_path, bad_jsonl, output, *options, "--fail-fast")
+    helpers.assert_refused(result, "bad.jsonl, line 3", "byte 11 is not UTF-8", "--fail-fast")
+    assert annotate(str(compiled_path), bad_jsonl, output, id_field="id", chunk_size=3)["failures"] == len(BAD_LINES)
+    assert output.stat().st_mtime_ns == written
 
 
 def test_a_document_that_the_pipeline_fails_on_spoils_no_other(tmp_path, compiled_path, texts, expected):
@@ -437,6 +462,44 @@ def test_mistakes_are_refused(arguments, expected_parts, tmp_path, compiled_path
     helpers.assert_refused(helpers.run_command(annotate_cli, *arguments), *expected_parts)
 
 
+@pytest.mark.parametrize(
+    "damage, cause",
+    [
+        (lambda footer: b"\xff" * len(footer), OSError),
+        (lambda footer: footer.replace(b"text", b"\xffext"), UnicodeDecodeError),
+    ],
+)
+def test_damaged_end_of_a_parquet_file(damage, cause, tmp_path):
+    path = tmp_path / "in.parquet"
+    write_input(path, ["Ada lives here ."])
+    data = path.read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[:start] + damage(data[start:-8]) + data[-8:])
+    with pytest.raises(UserError, match="in.parquet is not a Parquet file, or damaged: .*[^.]\\.$") as raised:
+        list(open_input(path, "text", None).plan(10))
+    assert type(raised.value.__cause__) is cause
+
+
+@pytest.mark.parametrize(
+    "source, output",
+    [
+        ("in.jsonl", "in.jsonl"),
+        ("in.jsonl", "link.jsonl"),
+        ("in.jsonl", "folder/../in.jsonl"),
+        ("out.jsonl.errors.jsonl", "out.jsonl"),
+    ],
+)
+def test_the_input_is_not_overwritten(source, output, tmp_path, compiled_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    srsly.write_jsonl(source, [{"text": "Ada lives here ."}])
+    Path("link.jsonl").symlink_to("in.jsonl")
+    Path("folder").mkdir()
+    before, names = Path(source).read_bytes(), sorted(tmp_path.iterdir())
+    result = helpers.run_command(annotate_cli, compiled_path, source, output)
+    helpers.assert_refused(result, f"The input {source} would be overwritten", output)
+    assert Path(source).read_bytes() == before and sorted(tmp_path.iterdir()) == names
+
+
 def test_other_options_are_refused(tmp_path, compiled_path, jsonl):
     output = tmp_path / "out.jsonl"
     journal = Journal(output)
@@ -444,8 +507,13 @@ def test_other_options_are_refused(tmp_path, compiled_path, jsonl):
     with pytest.raises(UserError, match="Another run is writing"):
         Journal(output).start({"--chunk-size": 5, "--stats": False})
     journal.close()
+    # No part is finished yet.
+    journal.start({"--chunk-size": 6, "--stats": False})
+    journal.commit(0, open_output(output, False), [], {"number": 0})
+    journal.close()
     with pytest.raises(UserError, match="another --chunk-size.*delete the folder"):
-        Journal(output).start({"--chunk-size": 6, "--stats": False})
+        Journal(output).start({"--chunk-size": 5, "--stats": False})
+    journal.start({"--chunk-size": 6, "--stats": False})
 
 
 def test_a_text_that_kills_every_worker_ends_the_run(tmp_path, compiled_path, jsonl):

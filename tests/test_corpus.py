@@ -170,6 +170,22 @@ def test_file_as_output_folder_is_refused(tmp_path):
     assert output.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["train.spacy", "dev.spacy", "test.spacy", "corpus.json"])
+@pytest.mark.parametrize("option", ["source", "--dev", "--test"])
+def test_files_that_are_read_are_not_overwritten(tmp_path, monkeypatch, option, name):
+    """Also where they have another name: the folder is a link."""
+    monkeypatch.chdir(tmp_path)
+    convert(write_sentences(tmp_path / "old.txt", number_sentences(20)), tmp_path / "corpus", n_sents=1, shares=SHARES)
+    (tmp_path / "corpus" / "train.spacy").rename(tmp_path / "corpus" / name)
+    (tmp_path / "link").symlink_to("corpus")
+    before = read_files(tmp_path / "corpus")
+    mine, other = Path("link") / name, write_sentences(tmp_path / "new.txt", number_sentences(20, start=100))
+    arguments = [mine, "corpus"] if option == "source" else [other, "corpus", option, mine]
+    result = run_cli(*arguments, "-n", 1, "--metrics", "corpus/corpus.json")
+    assert_refused(result, f"{mine} would be overwritten")
+    assert read_files(tmp_path / "corpus") == before
+
+
 def test_shares_that_leave_nothing_are_refused(tmp_path):
     source = write_sentences(tmp_path / "source.txt", number_sentences(20))
     result = run_cli(source, tmp_path / "corpus", "-n", 1, "--dev-share", 0.5, "--test-share", 0.5)

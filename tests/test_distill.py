@@ -174,7 +174,7 @@ def test_labels_of_docs(compiled_path, corpus, tmp_path):
     [
         (b"", "holds no text"),
         (b"\n \n", "holds no text"),
-        ("Ada left.\nKøln\n".encode("latin1"), "line 2: byte 2 is not UTF-8"),
+        ("Ada left.\nKøln\n".encode("latin1"), "line 2: byte 2 is not UTF-8. Convert the file to UTF-8.$"),
         (b"a" * 1_000_001, "line 1: 1,000,001 characters"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import srsly
 from spacy.tokens import DocBin
 
-from scripts.sweep import make_overrides, sweep_cli
+from scripts.sweep import describe_training, is_finished, make_overrides, sweep_cli
 
 from .helpers import assert_refused, read_docs
 from .test_train import CONFIG, run_with_overrides
@@ -28,6 +28,17 @@ def test_equal_epochs():
         overrides = make_overrides(12, size, 1e-4, epochs=3)
         assert overrides["training.max_steps"] == steps
         assert 3 * overrides["training.eval_frequency"] == steps
+
+
+def test_edited_config_is_another_training(tmp_path):
+    config, folder = tmp_path / "my.cfg", tmp_path / "sweep"
+    config.write_text(CONFIG.read_text(encoding="utf8"), encoding="utf8")
+    about = (config, tmp_path / "corpus", tmp_path / "encoder", make_overrides(12, 6, 1e-4, epochs=2))
+    folder.mkdir()
+    srsly.write_json(folder / "sweep.json", describe_training(*about))
+    assert is_finished(folder, describe_training(*about))
+    config.write_text(f"{config.read_text(encoding='utf8')}\n[training.logger]\n", encoding="utf8")
+    assert not is_finished(folder, describe_training(*about))
 
 
 @pytest.mark.slow
@@ -60,6 +71,12 @@ def test_sweep(corpus, tiny_encoder, tmp_path):
 def test_batch_sizes_that_are_none(sizes, corpus, tiny_encoder, tmp_path):
     result = run_sweep(CONFIG, corpus, tiny_encoder, tmp_path, tmp_path / "metrics", "--batch-sizes", sizes)
     assert_refused(result, "--batch-sizes", sizes, "1,32,64,128")
+
+
+def test_file_as_output_folder(corpus, tiny_encoder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    result = run_sweep(CONFIG, corpus, tiny_encoder, tmp_path / "file", tmp_path / "metrics")
+    assert_refused(result, f"Can't write {tmp_path / 'file' / 'sweep'}", "is a file, not a folder")
 
 
 def test_missing_config(corpus, tiny_encoder, tmp_path):

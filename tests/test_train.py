@@ -16,7 +16,10 @@ from spacy.vocab import Vocab
 from typer import Typer
 from typer.testing import CliRunner
 
+from scripts.distill import distill_cli
+from scripts.sweep import sweep_cli
 from scripts.train import train_cli
+from scripts.train_distributed import train_distributed_cli
 from scripts.training.loop import Trainer
 from scripts.training.parameters import walk_parameters
 
@@ -205,6 +208,14 @@ def test_override_that_is_wrong(tiny_corpus, tiny_encoder, old_training):
     assert_untouched(old_training)
 
 
+@pytest.mark.parametrize(
+    "command, n_folders", [(train_cli, 4), (train_distributed_cli, 4), (sweep_cli, 5), (distill_cli, 5)]
+)
+def test_mistyped_option(command, n_folders, tmp_path):
+    result = run_with_overrides(command, *[tmp_path / "no"] * n_folders, "--typo", 3)
+    assert_refused(result, "There is no option --typo", "`--help`")
+
+
 @pytest.mark.parametrize("missing", ["train", "dev"])
 def test_missing_corpus(missing, tiny_corpus, tiny_encoder, old_training, tmp_path):
     shutil.copytree(tiny_corpus, tmp_path / "corpus")
@@ -218,6 +229,15 @@ def test_missing_config(tiny_corpus, tiny_encoder, old_training, tmp_path):
     result = run_train(tmp_path / "no.cfg", tiny_corpus, tiny_encoder, old_training, *STEPS)
     assert_refused(result, tmp_path / "no.cfg", "--vars.config")
     assert_untouched(old_training)
+
+
+@pytest.mark.parametrize("name", ["file", "file/training"])
+def test_file_as_output_folder(name, tmp_path):
+    """The first check of all: nothing else that is named is there."""
+    (tmp_path / "file").write_text("mine")
+    result = run_train(tmp_path / "no.cfg", tmp_path / "corpus", tmp_path / "encoder", tmp_path / name)
+    assert_refused(result, f"Can't write {tmp_path / name}", f"{tmp_path / 'file'} is a file, not a folder")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_missing_encoder(tiny_corpus, old_training, tmp_path):

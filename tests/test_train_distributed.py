@@ -210,6 +210,12 @@ def test_resumed_training_ends_as_an_uninterrupted_one(corpus, tiny_encoder, tmp
     assert_refused(result, "no checkpoint", "--resume")
 
 
+def test_file_as_output_folder(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    paths = (CONFIG, tmp_path / "corpus", tmp_path / "encoder", tmp_path / "file")
+    assert_refused(run_alone(monkeypatch, *paths), f"Can't write {tmp_path / 'file'}", "is a file, not a folder")
+
+
 def test_without_torchrun(corpus, tiny_encoder, tmp_path, monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

@@ -85,6 +85,12 @@ def test_vars_are_used_and_defined(project):
     assert set(re.findall(r"\$\{vars\.(\w+)\}", text)) == defined
 
 
+def test_package_has_the_language_in_its_name(project):
+    variables = {"vars.lang": "de", "vars.package": "tiny", "vars.version": "1.2.3"}
+    commands = {command["name"]: command for command in load_project_config(project, overrides=variables)["commands"]}
+    assert commands["package"]["outputs"] == ["packages/de_tiny-1.2.3/dist/de_tiny-1.2.3-py3-none-any.whl"]
+
+
 def test_readme_is_up_to_date(project):
     before = (project / "README.md").read_text(encoding="utf8")
     if "AUTO-GENERATED DOCS START" not in before:

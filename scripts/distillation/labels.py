@@ -45,7 +45,7 @@ def read_docs(source: Path, nlp: Language) -> Iterator[Doc]:
     if source.suffix == ".spacy":
         yield from (copy_without_entities(doc, nlp) for doc in load_docs(source, nlp.vocab))
         return
-    for where, line in read_lines(source):
+    for where, line in read_lines(source, option=""):
         if len(line) > nlp.max_length:
             raise UserError(
                 f"{where}: {len(line):,} characters, and a document may have {nlp.max_length:,}. Break the line up."

@@ -48,26 +48,27 @@ def read_bytes(path: Path) -> Iterator[Tuple[str, bytes]]:
         ) from error
 
 
-def read_lines(path: Path, encoding: str = "") -> Iterator[Tuple[str, str]]:
+def read_lines(path: Path, encoding: str = "", option: str = "--encoding") -> Iterator[Tuple[str, str]]:
     """Stream the lines of a text file.
 
     path (Path): The file: .bz2, .gz or plain.
     encoding (str): Its encoding, UTF-8 if empty.
+    option (str): Option of the command that names the encoding, empty if it has none.
     YIELDS (Tuple[str, str]): File and line number, for errors, and the line without white space at its ends.
     RAISES (UserError): If the file is missing or damaged, or a line is not in the encoding.
     """
     encoding = check_encoding(encoding) if encoding else "UTF-8"
     for where, line in read_bytes(path):
-        yield where, decode(line, encoding, where)
+        yield where, decode(line, encoding, where, option)
 
 
-def decode(line: bytes, encoding: str, where: str) -> str:
+def decode(line: bytes, encoding: str, where: str, option: str = "--encoding") -> str:
     try:
         return line.decode(encoding).strip(" \t\r\n")
     except UnicodeDecodeError as error:
+        otherwise = f", or name its encoding with `{option}`" if option else ""
         raise UserError(
-            f"{where}: byte {error.start + 1} is not {encoding}. Convert the file to {encoding}, "
-            "or name its encoding with `--encoding`."
+            f"{where}: byte {error.start + 1} is not {encoding}. Convert the file to {encoding}{otherwise}."
         ) from error
 
 

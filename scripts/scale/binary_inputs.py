@@ -1,7 +1,7 @@
 """Inputs that are not text: Parquet, and spaCy's own .spacy."""
 
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional, Tuple
 
 import pyarrow
 import pyarrow.parquet
@@ -34,24 +34,29 @@ class ParquetInput:
         YIELDS (Chunk): The chunks, in order.
         RAISES (UserError): If the file is damaged or a column is missing.
         """
-        with open_parquet(self.path) as file_:
-            for column in self.columns:
-                if column not in file_.schema_arrow.names:
-                    raise UserError(
-                        f"{self.path} has no column {column!r}. Name one of its columns with `--text-field` or "
-                        f"`--id-field`: {', '.join(file_.schema_arrow.names)}."
-                    )
-            check_text_type(self.path, file_.schema_arrow.field(self.text_field))
-            metadata = file_.metadata
         number, first = 0, 1
-        for group in range(metadata.num_row_groups):
-            n_rows = metadata.row_group(group).num_rows
-            row_bytes = metadata.row_group(group).total_byte_size // max(1, n_rows)
-            step = max(1, min(chunk_size, MAX_BYTES // max(1, row_bytes)))
+        for group, (n_rows, n_bytes) in enumerate(self._measure_groups()):
+            step = max(1, min(chunk_size, MAX_BYTES // max(1, n_bytes // max(1, n_rows))))
             for start in range(0, n_rows, step):
                 end = min(start + step, n_rows)
                 yield Chunk(number, first, end - start, start, end, group=group)
                 number, first = number + 1, first + end - start
+
+    def _measure_groups(self) -> List[Tuple[int, int]]:
+        """RETURNS (List[Tuple[int, int]]): Rows and bytes of each row group, after a check of the columns."""
+        try:
+            with pyarrow.parquet.ParquetFile(self.path) as file_:
+                for column in self.columns:
+                    if column not in file_.schema_arrow.names:
+                        raise UserError(
+                            f"{self.path} has no column {column!r}. Name one of its columns with `--text-field` or "
+                            f"`--id-field`: {', '.join(file_.schema_arrow.names)}."
+                        )
+                check_text_type(self.path, file_.schema_arrow.field(self.text_field))
+                groups = map(file_.metadata.row_group, range(file_.metadata.num_row_groups))
+                return [(group.num_rows, group.total_byte_size) for group in groups]
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.path} is not a Parquet file, or damaged: {str(error).strip().rstrip('.')}.") from error
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
         """RETURNS (Records): The records of a chunk."""
@@ -114,13 +119,6 @@ def check_text_type(path: Path, field: pyarrow.Field) -> None:
     is_text = ("is_string", "is_large_string", "is_string_view", "is_binary", "is_large_binary", "is_null")
     if not any(getattr(pyarrow.types, name)(type_) for name in is_text):
         raise UserError(f"Column {field.name!r} of {path} is {type_}, not text. Name another one with `--text-field`.")
-
-
-def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowException as error:
-        raise UserError(f"{path} is not a Parquet file, or damaged: {str(error).rstrip('.')}.") from error
 
 
 class DocBinInput:

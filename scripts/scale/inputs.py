@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Union
 
 from ..console import UserError
 from .binary_inputs import DocBinInput, ParquetInput
+from .records import escape_name
 from .text_inputs import FolderInput, JsonLinesInput, PlainTextInput, list_files
 
 Input = Union[PlainTextInput, JsonLinesInput, FolderInput, ParquetInput, DocBinInput]
@@ -40,8 +41,9 @@ def open_input(path: Path, text_field: str, id_field: Optional[str]) -> Input:
 
 def describe_input(path: Path) -> Dict[str, Any]:
     """RETURNS (Dict[str, Any]): What tells whether an input is still the same: its path, size and time of change."""
+    name = escape_name(str(path.resolve()))
     if path.is_dir():
         listing = json.dumps(list_files(path)).encode("utf8")
-        return {"path": str(path.resolve()), "files": hashlib.sha256(listing).hexdigest()}
+        return {"path": name, "files": hashlib.sha256(listing).hexdigest()}
     stat = path.stat()
-    return {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns}
+    return {"path": name, "size": stat.st_size, "changed": stat.st_mtime_ns}

@@ -30,7 +30,7 @@ class Journal:
         self._lock: Optional[TextIO] = None
 
     def start(self, settings: Dict[str, Any]) -> None:
-        """Start a run, or go on with one that has the same settings.
+        """Start a run, or go on with one that has the same settings. One that finished no part leaves nothing to go on with.
 
         settings (Dict[str, Any]): All that the rows depend on.
         RAISES (UserError): If the parts are those of a run with other settings, or of one that is still going on.
@@ -46,7 +46,7 @@ class Journal:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
         path = self.folder / SETTINGS
-        if not path.is_file():
+        if not path.is_file() or not any(self.folder.glob("*.done")):
             self.replace(path, json.dumps(settings))
             return
         before = json.loads(path.read_text(encoding="utf8"))

@@ -1,5 +1,6 @@
 """Records: what an input holds, cut into chunks, and the reasons why one can't be annotated."""
 
+import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from spacy.tokens import Doc
@@ -38,12 +39,12 @@ class Records:
         self.errors: List[Dict[str, Any]] = []
 
     def add(self, file: str, number: int, id_: str, content: Union[str, Doc]) -> None:
-        self.places.append({"file": file, self.unit: number, "id": id_})
+        self.places.append({"file": escape_name(file), self.unit: number, "id": id_})
         self.ids.append(id_)
         self.contents.append(content)
 
     def refuse(self, file: str, number: int, reason: Any, id_: Optional[str] = None) -> None:
-        place = {"file": file, self.unit: number}
+        place = {"file": escape_name(file), self.unit: number}
         self.errors.append({**place, **({} if id_ is None else {"id": id_}), "reason": str(reason)})
 
 
@@ -53,6 +54,18 @@ def decode(data: bytes) -> str:
         return data.decode("utf8")
     except UnicodeDecodeError as error:
         raise RecordError(f"byte {error.start + 1} is not UTF-8") from error
+
+
+def check_name(name: str) -> str:
+    """RETURNS (str): The name of a file. RAISES (RecordError): If it is not UTF-8, so that no row can have it as its id."""
+    if escape_name(name) != name:
+        raise RecordError("the file's name is not UTF-8")
+    return name
+
+
+def escape_name(name: str) -> str:
+    """RETURNS (str): The name of a file as text that can be written: bytes that are not UTF-8 become \\xff and the like."""
+    return os.fsencode(name).decode("utf8", "backslashreplace")
 
 
 def check_text(value: Any, field: str) -> str:

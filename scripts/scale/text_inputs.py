@@ -10,7 +10,7 @@ from spacy.vocab import Vocab
 from thinc.types import Ints1d
 
 from ..console import UserError
-from .records import MAX_BYTES, Chunk, RecordError, Records, check_id, check_text, decode
+from .records import MAX_BYTES, Chunk, RecordError, Records, check_id, check_name, check_text, decode, escape_name
 
 BLOCK_BYTES = 8_000_000
 
@@ -148,11 +148,11 @@ class FolderInput:
         for number, name in enumerate(chunk.files, start=chunk.first):
             file_ = self.path / name
             try:
-                records.add(str(file_), number, name, decode(file_.read_bytes().removeprefix(BOM_UTF8)))
+                records.add(str(file_), number, check_name(name), decode(file_.read_bytes().removeprefix(BOM_UTF8)))
             except OSError as error:
-                records.refuse(str(file_), number, f"can't be read: {error.strerror}", name)
+                records.refuse(str(file_), number, f"can't be read: {error.strerror}", escape_name(name))
             except RecordError as error:
-                records.refuse(str(file_), number, error, name)
+                records.refuse(str(file_), number, error, escape_name(name))
         return records
 
 

@@ -1,0 +1,19 @@
+"""Settings of a config on the command line: --training.max_steps 1000."""
+
+from typing import Any, Dict, List
+
+from click import NoSuchOption
+from spacy.cli._util import parse_config_overrides
+
+from ..console import UserError
+
+
+def parse_overrides(arguments: List[str]) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): The settings to override. RAISES (UserError): If one has no section: a mistyped option."""
+    try:
+        return parse_config_overrides(arguments)
+    except NoSuchOption as error:
+        raise UserError(
+            f"There is no option {error.option_name}. See `--help` for the options, or name a setting of the config "
+            "with its section, such as `--training.max_steps`."
+        ) from error
