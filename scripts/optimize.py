@@ -118,7 +118,9 @@ def optimize(
             search.try_settings()
             rows = search.rows
     except PipelineError as error:
-        raise UserError(f"The trained pipeline failed: {str(error).rstrip('.')}. The same command goes on from here.") from error
+        raise UserError(
+            f"The trained pipeline failed: {str(error).rstrip('.')}. Once that is mended, the same command goes on from here."
+        ) from error
     report = {
         "machine": describe_machine(),
         "objective": objective,
