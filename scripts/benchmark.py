@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy
 import srsly
-import torch
 import tqdm
 import typer
 from spacy.tokens import Doc
@@ -23,7 +22,7 @@ from .compilation.breakdown import WORDS, measure_breakdown
 from .compilation.gate import read_corpus, require_sentences
 from .compilation.length_plot import draw_length_plot
 from .compilation.lengths import REFERENCE_LONGEST, compare_length, list_lengths
-from .compilation.machine import describe_machine_with_threads, get_size_mb
+from .compilation.machine import describe_machine, get_size_mb
 from .compilation.process import PipelineError, PipelineProcess
 from .compilation.profiled import ProfiledProcess
 from .compilation.reference import require_gpu
@@ -231,7 +230,7 @@ def measure(
         for side in range(2)
     ]
     return {
-        "machine": describe(gpu),
+        "machine": describe_machine(gpu),
         "measured": {
             "texts": len(texts),
             "words": words,
@@ -287,12 +286,6 @@ def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> Li
                 seconds[-1].append(process.load_seconds)
         progress.update()
     return numpy.median(seconds, axis=0).tolist()
-
-
-def describe(gpu: int) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The machine, with the threads that an engine gets and the GPU that is used."""
-    machine = describe_machine_with_threads()
-    return machine if gpu < 0 else {**machine, "gpu": torch.cuda.get_device_name(gpu)}
 
 
 def read_engine(compiled: Path) -> Dict[str, str]:

@@ -122,7 +122,7 @@ def optimize(
             f"The trained pipeline failed: {str(error).rstrip('.')}. Once that is mended, the same command goes on from here."
         ) from error
     report = {
-        "machine": describe_machine(),
+        "machine": describe_machine(gpu),
         "objective": objective,
         "gate": gate._asdict(),
         "reference": describe_reference(reference_path, trial, rows),

@@ -28,7 +28,7 @@ from .comparison.peers import COMPILED, DOCUMENTS, PEERS, STOCK
 from .comparison.report import make_markdown, print_table
 from .comparison.worker import PeerProcess
 from .compilation.gate import read_corpus, require_sentences
-from .compilation.machine import describe_machine_with_threads
+from .compilation.machine import describe_machine
 from .compilation.process import PipelineError
 from .compilation.timing import Throughput, choose_docs
 from .console import UserError, exit_on_user_error, replace_when_done
@@ -102,7 +102,7 @@ def compare(
     require_sentences(docs, corpus)
     peers, failed = measure(reference, compiled, docs, rounds, silent)
     metrics = {
-        "machine": describe_machine_with_threads(),
+        "machine": describe_machine(),
         "measured": {
             "corpus": corpus.name,
             "documents": len(docs),

@@ -28,7 +28,7 @@ def made_up():
         }  # fmt: skip
 
     return {
-        "machine": {**describe_machine(), "cpu": "Made Up CPU", "threads": 2},
+        "machine": {**describe_machine(), "cpu": "Made Up CPU", "cores": 2},
         "measured": {"corpus": "test.spacy", "documents": 40, "words": 10010, "rounds": 3},
         "peers": {"compiled": make_peer("Compiled", 6.0), "spacy-transformers": make_peer("Stock", 1.0)},
         "failed": {"optimum": "RuntimeError: no export"},

@@ -106,7 +106,7 @@ def describe_run(metrics: Dict[str, Any]) -> str:
 def name_machine(machine: Dict[str, Any]) -> str:
     """RETURNS (str): The processors that did the work."""
     cpu = re.sub(r"\((R|TM|tm)\)", "", machine["cpu"])
-    cores = f"{cpu}, {machine['threads']} core{'s' if machine['threads'] > 1 else ''}"
+    cores = f"{cpu}, {machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
     return f"{machine['gpu']} and {cores}" if "gpu" in machine else cores
 
 

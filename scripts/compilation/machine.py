@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict, List
 
+import torch
+
 from ..compiled_transformer import available_cores
 
 # What a CPU must have, one of them, to be fast in a precision; by their names in Linux's /proc/cpuinfo.
@@ -16,21 +18,21 @@ CPU_FEATURES = ["avx2", "avx512f", *FAST_WITH["int8"], *FAST_WITH["bf16"]]
 PACKAGES = ("spacy", "spacy-transformers", "torch", "onnxruntime", "openvino", "nncf", "nebullvm", "tokenizers", "numpy")
 
 
-def describe_machine() -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): CPU, cores, CPU features, system and versions of the packages that decide the speed."""
+def describe_machine(gpu: int = -1) -> Dict[str, Any]:
+    """Describe what decides the speed here.
+
+    gpu (int): GPU that was used, -1 for none.
+    RETURNS (Dict[str, Any]): CPU, cores, CPU features, GPU if one was used, system and versions of packages.
+    """
     return {
         "cpu": get_cpu_name(),
         "cores": available_cores(),
         "cpu_features": get_cpu_features(),
+        **({"gpu": torch.cuda.get_device_name(gpu)} if gpu >= 0 else {}),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": get_versions(),
     }
-
-
-def describe_machine_with_threads() -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The machine, and the "threads" that an engine gets by default."""
-    return {**describe_machine(), "threads": available_cores()}
 
 
 def read_cpuinfo() -> Dict[str, str]:

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from ..benchmark import choose_batch_texts
 from ..compilation.gate import get_drop, read_corpus
-from ..compilation.machine import describe_machine_with_threads, get_size_mb
+from ..compilation.machine import describe_machine, get_size_mb
 from ..compilation.process import PipelineError, PipelineProcess
 from ..compilation.timing import Throughput, choose_sentences, summarize
 from ..console import UserError
@@ -53,7 +53,7 @@ def compare(lesson: Lesson, students: List[Student]) -> Row:
     except PipelineError as error:
         raise UserError(f"A pipeline failed while it was measured: {str(error).rstrip('.')}.") from error
     return {
-        "machine": describe_machine_with_threads(),
+        "machine": describe_machine(lesson.gpu),
         "measured": {
             "corpus": gold["dev"].name,
             "words": WORDS,

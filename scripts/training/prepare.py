@@ -109,8 +109,6 @@ def publish(
         with replace_when_done(output_dir / name) as path:
             (in_progress / name).rename(path)
     if metrics_dir:
-        machine = {**describe_machine(), "threads": torch.get_num_threads()}
-        if settings["gpu"] >= 0:
-            machine["gpu"] = torch.cuda.get_device_name(settings["gpu"])
+        machine = {**describe_machine(settings["gpu"]), "threads": torch.get_num_threads()}
         write_metrics(metrics_dir, progress, {"machine": machine, "settings": settings})
     msg.good(f"Trained {output_dir / MODEL_BEST}")
