@@ -3,6 +3,7 @@
 The way of the data: a pipeline and an input -> OUTPUT.parts/ -> OUTPUT, OUTPUT.errors.jsonl, OUTPUT.summary.json
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -214,10 +215,11 @@ def process(
         tqdm.tqdm(total=n_records, initial=n_done, desc="Annotating", unit=" documents", disable=silent) as progress,
     ):
         worker_settings = {**worker_settings, "threads": pool.threads, "use_gpu": pool.gpus > 0}
-        for entry in run_chunks(waiting, pool, worker_settings, keep_order=fail_fast):
-            check_entry(entry, fail_fast)
-            words += entry["words"]
-            progress.update(entry["records"])
+        with contextlib.closing(run_chunks(waiting, pool, worker_settings, keep_order=fail_fast)) as entries:
+            for entry in entries:
+                check_entry(entry, fail_fast)
+                words += entry["words"]
+                progress.update(entry["records"])
         return {
             "workers": pool.workers,
             "threads": pool.threads,

@@ -1,9 +1,11 @@
 """Run workers on Ray: on this machine, or on a cluster that is running already."""
 
 import contextlib
+import gc
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
@@ -15,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "pip install -r requirements-scale.txt"
 OBJECT_STORE_BYTES = 100_000_000  # Only places and counts go through it; texts are read and written by the workers.
 MOST_BLOCKS = 1_000  # Ray keeps an object for each.
+JOIN_SECONDS = 30
 MOST_DEATHS = 10  # Of workers that die in a row while they start.
 
 # Read when Ray is imported. No usage statistics, no messages and progress bars of its own.
@@ -78,7 +81,15 @@ def start_ray(
     try:
         yield get_pool(ray, most_workers, workers, threads, gpus)
     finally:
+        join_threads()
         ray.shutdown()
+
+
+def join_threads() -> None:
+    """Wait for the threads that Ray Data leaves behind: one that reaches for Ray after its end would end this process."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("StreamingExecutor", "ray-data")):
+            thread.join(JOIN_SECONDS)
 
 
 def get_pool(ray: Any, most_workers: int, workers: Optional[int], threads: Optional[int], gpus: float) -> Pool:
@@ -156,8 +167,9 @@ def run_chunks(
         num_cpus=pool.threads,
         num_gpus=pool.gpus or None,
     )
+    results = iter(dataset.iter_rows())
     try:
-        for row in dataset.iter_rows():
+        for row in results:
             yield json.loads(row["entry"])
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -165,3 +177,7 @@ def run_chunks(
             f"Workers failed again and again: {reason.rstrip('.')}. Finished parts are kept: find out why, for instance "
             "too little memory, and give the same command again."
         ) from error
+    finally:
+        # A run that was given up stops when it is freed, and it holds itself alive.
+        del results, dataset
+        gc.collect()
