@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 from wasabi import msg
 
@@ -39,7 +39,7 @@ def replace_when_done(target: Path) -> Iterator[Path]:
     RAISES (UserError): If a parent of the target is a file, or a file would replace a folder or the reverse.
     """
     target = target.absolute()  # "." has no name of its own.
-    make_folder(target.parent)
+    make_folder(target.parent, target)
     workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = workspace / target.name
     try:
@@ -55,16 +55,17 @@ def replace_when_done(target: Path) -> Iterator[Path]:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, target: Optional[Path] = None) -> None:
     """Make a folder, or take the one that is there.
 
+    target (Optional[Path]): What it is made for, to be named in the message.
     RAISES (UserError): If it, or a parent of it, is a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(
-            f"Can't write to {folder}: {error.filename} is a file, not a folder. Choose another place."
+            f"Can't write {target or folder}: {error.filename} is a file, not a folder. Choose another place."
         ) from error
 
 

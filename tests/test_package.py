@@ -53,7 +53,9 @@ BUILD_TOOLS = ["torch", "transformers", "spacy_transformers", "scripts", "onnx",
 def read_project_command():
     """RETURNS (Dict[str, List[str]]): The project's own command, with this test's names."""
     text = (ROOT / "project.yml").read_text(encoding="utf8")
-    text = text.replace("${vars.package}", NAME.partition("_")[2]).replace("${vars.version}", VERSION)
+    lang, _, name = NAME.partition("_")
+    for variable, value in (("lang", lang), ("package", name), ("version", VERSION)):
+        text = text.replace(f"${{vars.{variable}}}", value)
     return next(command for command in srsly.yaml_loads(text)["commands"] if command["name"] == "package")
 
 
