@@ -480,6 +480,7 @@ def test_damaged_key_starts_a_new_search(tmp_path):
 # What fails for another reason than the candidate
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
     make_quick(monkeypatch, [SAFE._replace(build=build_nothing)])
@@ -489,6 +490,7 @@ def test_what_failed_is_tried_again(reference_path, train_corpus, dev_corpus, tm
     assert optimize(*arguments, gate=Gate(0, 0))["chosen"].startswith("safe")
 
 
+@pytest.mark.slow
 def test_death_of_the_reference_is_not_the_candidates(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
     make_quick(monkeypatch, [SAFE, SAFE._replace(name="second")])
@@ -507,6 +509,7 @@ def test_death_of_the_reference_is_not_the_candidates(reference_path, train_corp
     assert {row["status"] for row in report["candidates"]} == {"passed", "chosen"}
 
 
+@pytest.mark.slow
 def test_corpus_without_sentences_is_timed_by_docs(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     docs = read_docs(dev_corpus)
     bare_docs = [Doc(doc.vocab, words=[token.text for token in doc]) for doc in docs]
