@@ -15,7 +15,7 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .console import UserError, exit_on_user_error, replace_when_done
+from .console import UserError, check_kept, exit_on_user_error, replace_when_done
 
 INSTALL = "pip install -r requirements-scale.txt"
 LONG_WORDS = 20_000
@@ -115,7 +115,8 @@ def annotate(
     found = find_pipeline(pipeline)
     opened = open_input(source, text_field, id_field)
     writer = open_output(output, with_text)
-    check_kept(source, output)
+    # Of an input folder only .txt files are read, which no output is.
+    check_kept([source], [output, beside(output, "errors.jsonl")])
     # All that the rows depend on. Workers, threads and GPUs may change when a run goes on.
     settings = {
         "input": describe_input(source),
@@ -157,13 +158,6 @@ def annotate(
         return finish(journal, writer, len(chunks), settings, speed)
     finally:
         journal.close()
-
-
-def check_kept(source: Path, output: Path) -> None:
-    """RAISES (UserError): If the input would be overwritten. In a folder only .txt files are read, which no output is."""
-    for path in (output, beside(output, "errors.jsonl")):
-        if source.resolve() == path.resolve():
-            raise UserError(f"The input {source} would be overwritten. Name another output than {output}.")
 
 
 def read_finished(journal: Any, settings: Dict[str, Any]) -> Optional[Dict[str, Any]]:

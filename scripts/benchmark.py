@@ -35,7 +35,7 @@ from .compilation.timing import (
     summarize,
 )
 from .compiled_transformer import MANIFEST
-from .console import UserError, exit_on_user_error, make_folder, replace_when_done
+from .console import UserError, check_folder, exit_on_user_error, replace_when_done
 from .evaluate import check_pipelines
 
 BATCH_SIZES = (1, 32, 64, 128)
@@ -108,7 +108,7 @@ def benchmark(
     """
     check_pipelines(reference, compiled)
     engine = read_engine(compiled)
-    make_folder(metrics_dir)
+    check_folder(metrics_dir)
     docs = read_corpus(corpus)
     require_gpu(gpu)
     require_sentences(docs, corpus)

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterable, Iterator, Optional
 
 from wasabi import msg
 
@@ -39,7 +39,8 @@ def replace_when_done(target: Path) -> Iterator[Path]:
     RAISES (UserError): If a parent of the target is a file, or a file would replace a folder or the reverse.
     """
     target = target.absolute()  # "." has no name of its own.
-    make_folder(target.parent, target)
+    check_folder(target.parent, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = workspace / target.name
     try:
@@ -55,18 +56,25 @@ def replace_when_done(target: Path) -> Iterator[Path]:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def make_folder(folder: Path, target: Optional[Path] = None) -> None:
-    """Make a folder, or take the one that is there.
+def check_folder(folder: Path, target: Optional[Path] = None) -> None:
+    """Check that a folder is there or can be made.
 
-    target (Optional[Path]): What it is made for, to be named in the message.
+    target (Optional[Path]): What it is for, to be named in the message.
     RAISES (UserError): If it, or a parent of it, is a file.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(
-            f"Can't write {target or folder}: {error.filename} is a file, not a folder. Choose another place."
-        ) from error
+    folder = folder.absolute()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(f"Can't write {target or folder}: {nearest} is a file, not a folder. Choose another place.")
+
+
+def check_kept(sources: Iterable[Path], targets: Iterable[Path]) -> None:
+    """RAISES (UserError): If a file that is read would be overwritten."""
+    written = {target.resolve(): target for target in targets}
+    for source in sources:
+        if source.resolve() in written:
+            target = written[source.resolve()]
+            raise UserError(f"The input {source} would be overwritten by {target}. Name another place for one of them.")
 
 
 def exchange(one: Path, other: Path) -> None:

@@ -21,7 +21,7 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .console import UserError, exit_on_user_error, replace_when_done
+from .console import UserError, check_kept, exit_on_user_error, replace_when_done
 from .formats.detect import FORMATS, detect_format, read_sentences
 from .formats.labels import Labels, parse_labels
 from .formats.sentence import Sentence, Settings
@@ -165,14 +165,6 @@ def convert(
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
-
-
-def check_kept(sources: Iterable[Path], targets: Iterable[Path]) -> None:
-    """RAISES (UserError): If a file that is read would be overwritten."""
-    written = {target.resolve() for target in targets}
-    for source in sources:
-        if source.resolve() in written:
-            raise UserError(f"{source} would be overwritten. Move it to another folder, and name it there.")
 
 
 def check_language(lang: str) -> None:

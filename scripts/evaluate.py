@@ -17,7 +17,7 @@ from wasabi import msg
 from . import compiled_transformer  # noqa: F401
 from .compilation.gate import read_corpus
 from .compilation.reference import require_gpu
-from .console import UserError, exit_on_user_error, make_folder, replace_when_done
+from .console import UserError, check_folder, exit_on_user_error, replace_when_done
 
 SCORES = {"ents_f": "Entity F1", "ents_p": "Entity precision", "ents_r": "Entity recall"}
 
@@ -55,7 +55,7 @@ def evaluate(
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
     """
     check_pipelines(reference, compiled)
-    make_folder(metrics_dir)
+    check_folder(metrics_dir)
     read_corpus(corpus)
     require_gpu(gpu)
     progress = tqdm.tqdm({"reference": reference, "compiled": compiled}.items(), disable=silent, leave=False)

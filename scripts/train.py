@@ -10,10 +10,10 @@ import typer
 from typer import Argument as Arg
 from typer import Option as Opt
 
-from .console import exit_on_user_error
+from .console import check_folder, exit_on_user_error
 from .training.loop import Trainer
 from .training.overrides import parse_overrides
-from .training.prepare import begin_training, check_output, describe_settings, make_pipeline, publish
+from .training.prepare import begin_training, describe_settings, make_pipeline, publish
 
 
 def train_cli(
@@ -61,7 +61,7 @@ def train(
     overrides (Dict[str, Any]): Settings of the config to override.
     RAISES (UserError): If a file or the GPU is missing, a corpus can't be read, the output is a file, or a loss is not finite.
     """
-    check_output(output_dir)
+    check_folder(output_dir)
     nlp = make_pipeline(config, corpus_dir, encoder, gpu=gpu, fp32=fp32, overrides=overrides)
     with begin_training(output_dir) as in_progress:
         trainer = Trainer(nlp, in_progress, gpu=gpu)

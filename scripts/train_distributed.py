@@ -17,11 +17,11 @@ import typer
 from typer import Argument as Arg
 from typer import Option as Opt
 
-from .console import UserError, exit_on_user_error
+from .console import UserError, check_folder, exit_on_user_error
 from .training.loop import Trainer
 from .training.overrides import parse_overrides
 from .training.parameters import walk_parameters
-from .training.prepare import begin_training, check_output, describe_settings, make_pipeline, publish
+from .training.prepare import begin_training, describe_settings, make_pipeline, publish
 from .training.ranks import Ranks, connect
 
 
@@ -79,7 +79,7 @@ def train_distributed(
     with connect(gpu) as own_gpu:
         leads = int(os.environ["RANK"]) == 0
         if leads:
-            check_output(output_dir)
+            check_folder(output_dir)
         nlp = make_pipeline(
             config, corpus_dir, encoder, gpu=own_gpu, fp32=fp32, overrides=overrides, silent=not leads
         )

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, TextIO
 
-from ..console import UserError
+from ..console import UserError, check_folder
 
 SETTINGS = "run.json"
 
@@ -36,7 +36,8 @@ class Journal:
         RAISES (UserError): If the parts are those of a run with other settings, or of one that is still going on.
         """
         shutil.rmtree(self._removed, ignore_errors=True)
-        self._make_folder()
+        check_folder(self.folder, self.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,12 +57,6 @@ class Journal:
                 f"{self.folder} holds the parts of an unfinished run with another {', '.join(changed)}. "
                 "Give what it was given to go on with it, or delete the folder to start again."
             )
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise UserError(f"Can't write {self.output}: {error.filename} is a file. Choose another place.") from error
 
     def part(self, number: int) -> Path:
         """RETURNS (Path): The rows of a chunk."""

@@ -21,13 +21,6 @@ from .metrics import write_metrics
 from .precision import has_fast_bf16, use_bf16
 
 
-def check_output(output_dir: Path) -> None:
-    """RAISES (UserError): If a file is in the place of the output folder or of one that it is in."""
-    nearest = next(path for path in (output_dir, *output_dir.parents) if path.exists())
-    if not nearest.is_dir():
-        raise UserError(f"Can't write {output_dir}: {nearest} is a file, not a folder. Choose another place.")
-
-
 def make_pipeline(
     config: Path, corpus_dir: Path, encoder: Path, *, gpu: int, fp32: bool, overrides: Dict[str, Any], silent: bool = False
 ) -> Language:
