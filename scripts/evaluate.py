@@ -9,15 +9,16 @@ from typing import Any, Dict
 import srsly
 import tqdm
 import typer
-from spacy.cli.evaluate import evaluate as evaluate_pipeline
 from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
 from . import compiled_transformer  # noqa: F401
-from .compilation.gate import read_corpus
-from .compilation.reference import require_gpu
-from .console import UserError, check_folder, exit_on_user_error, replace_when_done
+from .benchmarking.scores import score
+from .common.console import exit_on_user_error
+from .common.corpora import read_corpus
+from .common.files import check_folder, replace_when_done
+from .common.pipelines import check_pipelines, require_gpu
 
 SCORES = {"ents_f": "Entity F1", "ents_p": "Entity precision", "ents_r": "Entity recall"}
 
@@ -69,27 +70,6 @@ def evaluate(
     ):
         srsly.write_json(reference_file, scores["reference"])
         srsly.write_json(compiled_file, scores["compiled"])
-    return scores
-
-
-def check_pipelines(reference: Path, compiled: Path) -> None:
-    """RAISES (UserError): If one of the two folders holds no pipeline."""
-    for path, kind, make_it in (
-        (reference, "trained", "Train one with `python -m spacy project run train`."),
-        (compiled, "compiled", "Compile one with `python -m spacy project run optimize`."),
-    ):
-        if not (path / "config.cfg").is_file():
-            raise UserError(f"There is no {kind} pipeline in {path}. {make_it}")
-
-
-def score(path: Path, corpus: Path, gpu: int) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): What `spacy evaluate` writes for a pipeline."""
-    try:
-        scores = evaluate_pipeline(str(path), corpus, use_gpu=gpu, silent=True)
-    except (ImportError, OSError, ValueError) as error:  # A file is missing or damaged, or an engine not installed.
-        raise UserError(f"Can't evaluate the pipeline in {path}: {str(error).rstrip('.')}. Make it again.") from error
-    if scores.get("ents_f") is None:
-        raise UserError(f"The pipeline in {path} sets no entities. Use one with a component like `ner`.")
     return scores
 
 

@@ -1,9 +1,14 @@
-"""Build a wheel of the compiled pipeline with `spacy package`.
+"""Build a wheel of the compiled pipeline that brings the runtime's code.
 
-The way of the data: training/model-compiled and scripts/compiled_transformer.py -> packages/*/dist/*.whl
+The data flow: training/model-compiled and scripts/compiled_transformer/ -> packages/*/dist/*.whl
 """
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any, Dict
 
 import srsly
 import typer
@@ -12,14 +17,44 @@ from typer import Argument as Arg
 from wasabi import msg
 
 from . import compiled_transformer
-from .console import UserError, exit_on_user_error, replace_when_done
+from .common.console import UserError, exit_on_user_error
+from .common.files import replace_when_done
+from .compiled_transformer import component, ner
+
+RUNTIME = Path(compiled_transformer.__file__).parent
+FACTORIES = {component.FACTORY: "component:make_compiled_transformer", ner.FACTORY: "ner:make_greedy_ner"}
+
+# Its values are JSON, which is TOML too.
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = {name}
+version = {version}
+description = {description}
+dependencies = {requirements}
+
+[project.entry-points.spacy_models]
+{name} = {name}
+
+[project.entry-points.spacy_factories]
+{factories}
+
+[tool.setuptools]
+packages = {packages}
+
+[tool.setuptools.package-data]
+{name} = {data}
+"""
 
 
 def package_cli(
     # fmt: off
     pipeline: Path = Arg(..., help="Folder of the compiled pipeline"),
     output_dir: Path = Arg(..., help="Folder for packages"),
-    name: str = Arg(..., help="Name without the language: wikiner_trf becomes en_wikiner_trf"),
+    name: str = Arg(..., help="Name, with or without the language: wikiner_trf becomes en_wikiner_trf"),
     version: str = Arg(..., help="Version of the package"),
     # fmt: on
 ):
@@ -42,24 +77,74 @@ def package(pipeline: Path, output_dir: Path, name: str, version: str) -> Path:
     if not (pipeline / "meta.json").is_file():
         raise UserError(f"There is no pipeline in {pipeline}. Make it with `python -m spacy project run optimize`.")
     prefix = f"{srsly.read_json(pipeline / 'meta.json')['lang']}_"
-    full_name = prefix + name.removeprefix(prefix)  # As spaCy names it.
-    folder = output_dir / f"{full_name}-{version}"
+    name = name.removeprefix(prefix)
+    folder = output_dir / f"{prefix}{name}-{version}"
     with replace_when_done(folder) as path:
         path.parent.mkdir(parents=True, exist_ok=True)
         spacy_package(
             pipeline,
             path.parent,
-            code_paths=[Path(compiled_transformer.__file__)],
             name=name,
             version=version,
             create_sdist=False,
-            create_wheel=True,
+            create_wheel=False,
             require_parent=True,
         )
-        wheels = list((path / "dist").glob("*.whl"))
-        if not wheels:
-            raise UserError(f"No wheel was built from {pipeline}: read the messages above. `pip install build` may help.")
-    return folder / "dist" / wheels[0].name
+        add_runtime(path, f"{prefix}{name}")
+        wheel = build_wheel(path)
+    return folder / "dist" / wheel
+
+
+def add_runtime(folder: Path, name: str) -> None:
+    """Put the runtime into a package, as the spaCy package's own code would be, and describe the whole for pip.
+
+    folder (Path): What `spacy package` made.
+    name (str): Name of the package, which its module has too.
+    """
+    module = folder / name
+    shutil.copytree(RUNTIME, module / RUNTIME.name, ignore=shutil.ignore_patterns("__pycache__"))
+    init = module / "__init__.py"
+    init.write_text(f"from . import {RUNTIME.name}  # noqa: F401\n{init.read_text()}")
+    (folder / "setup.py").unlink()
+    (folder / "pyproject.toml").write_text(make_pyproject(name, folder.name, srsly.read_json(folder / "meta.json")))
+
+
+def make_pyproject(name: str, data: str, meta: Dict[str, Any]) -> str:
+    """Describe a package of a pipeline for pip.
+
+    name (str): Name of the package.
+    data (str): Name of the folder in it that has the pipeline.
+    meta (Dict[str, Any]): The pipeline's meta.json.
+    RETURNS (str): The content of pyproject.toml.
+    """
+    runtime = f"{name}.{RUNTIME.name}"
+    values = {
+        "name": name,
+        "version": meta["version"],
+        "description": meta.get("description") or "",
+        "requirements": meta["requirements"],
+        "packages": [name, runtime],
+        "data": ["meta.json", f"{data}/**/*"],
+    }
+    factories = "\n".join(f"{factory} = {json.dumps(f'{runtime}.{place}')}" for factory, place in FACTORIES.items())
+    return PYPROJECT.format(**{key: json.dumps(value) for key, value in values.items()}, factories=factories)
+
+
+def build_wheel(folder: Path) -> str:
+    """Build with what is installed here, so that it takes no network.
+
+    folder (Path): Has pyproject.toml; gets the wheel, in `dist`.
+    RETURNS (str): Name of the wheel.
+    RAISES (UserError): If there is none.
+    """
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "."]
+    result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wheels = list((folder / "dist").glob("*.whl"))
+    if result.returncode or not wheels:
+        lines = result.stdout.strip().splitlines()
+        reason = lines[-1] if lines else "it printed nothing"
+        raise UserError(f"No wheel was built ({reason.rstrip('.')}). Run `pip install -r requirements.txt` and try again.")
+    return wheels[0].name
 
 
 if __name__ == "__main__":

@@ -10,40 +10,16 @@ It needs an environment of its own, which the project itself does not:
 The way of the data: two pipelines and a .spacy corpus -> metrics/peers.{json,md}
 """
 
-import contextlib
-import importlib.util
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-import numpy
-import srsly
-import tqdm
 import typer
-from spacy.tokens import Doc
 from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .comparison.peers import COMPILED, DOCUMENTS, PEERS, STOCK
-from .comparison.report import make_markdown, print_table
-from .comparison.worker import PeerProcess
-from .compilation.gate import read_corpus, require_sentences
-from .compilation.machine import describe_machine
-from .compilation.process import PipelineError
-from .compilation.timing import Throughput, choose_docs
-from .console import UserError, exit_on_user_error, replace_when_done
-from .evaluate import check_pipelines
-
-BATCH_SIZES = (1, 8, 32)
-PACKAGES = ("optimum", "nebullvm")
-INSTALL = "python -m pip install optimum==2.1.0 optimum-onnx==0.1.0 && python -m pip install --no-deps nebullvm==0.10.0"
-
-
-class Setting(NamedTuple):
-    """What the texts of a peer are, and how many are in a batch."""
-
-    unit: str
-    batch_size: int
+from .common.console import exit_on_user_error
+from .comparison.compare import compare
+from .comparison.peer_report import print_table
 
 
 def peers_cli(
@@ -67,130 +43,6 @@ def peers_cli(
         metrics = compare(reference, compiled, corpus, metrics_dir, rounds=rounds, n_words=words, silent=False)
     print_table(metrics)
     msg.good(f"Saved the numbers and the table as peers.json and peers.md in {metrics_dir}")
-
-
-def compare(
-    reference: Path,
-    compiled: Path,
-    corpus: Path,
-    metrics_dir: Path,
-    *,
-    rounds: int = 3,
-    n_words: int = 10000,
-    silent: bool = True,
-) -> Dict[str, Any]:
-    """Write peers.json and peers.md, both or none.
-
-    reference (Path): Folder of the trained pipeline.
-    compiled (Path): Folder of the compiled pipeline.
-    corpus (Path): Corpus in .spacy format, with sentences.
-    metrics_dir (Path): Folder for the two files.
-    rounds (int): Rounds that count, after those that find the best batches.
-    n_words (int): Words of the documents, at least.
-    silent (bool): Show no progress bar.
-    RETURNS (Dict[str, Any]): What is written to peers.json.
-    RAISES (UserError): If a pipeline, the corpus or a package is missing, or one of the two pipelines fails.
-    """
-    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        raise UserError(
-            f"Not installed: {' and '.join(missing)}. Make an environment for this comparison, with requirements.txt "
-            f"and these: {INSTALL}."
-        )
-    check_pipelines(reference, compiled)
-    docs = choose_docs(read_corpus(corpus), n_words)
-    require_sentences(docs, corpus)
-    peers, failed = measure(reference, compiled, docs, rounds, silent)
-    metrics = {
-        "machine": describe_machine(),
-        "measured": {
-            "corpus": corpus.name,
-            "documents": len(docs),
-            "words": sum(map(len, docs)),
-            "rounds": rounds,
-        },
-        "peers": peers,
-        "failed": failed,
-    }
-    with (
-        replace_when_done(metrics_dir / "peers.json") as json_file,
-        replace_when_done(metrics_dir / "peers.md") as markdown_file,
-    ):
-        srsly.write_json(json_file, metrics)
-        markdown_file.write_text(make_markdown(metrics), encoding="utf8")
-    return metrics
-
-
-def measure(
-    reference: Path, compiled: Path, docs: List[Doc], rounds: int, silent: bool
-) -> Tuple[Dict[str, Dict[str, Any]], Dict[str, str]]:
-    """Measure all peers in turn.
-
-    RETURNS (Tuple): By name the numbers of the peers that run, and the reasons why others don't.
-    RAISES (UserError): If one of the two pipelines fails.
-    """
-    words = sum(map(len, docs))
-    processes: Dict[str, PeerProcess] = {}
-    settings: Dict[str, Setting] = {}
-    speeds: Dict[str, List[float]] = {}
-    failed: Dict[str, str] = {}
-    with (
-        contextlib.ExitStack() as stack,
-        tqdm.tqdm(total=len(PEERS) + rounds, unit="step", disable=silent, leave=False) as progress,
-    ):
-        for name in PEERS:
-            progress.set_description(f"Preparing {name}")
-            try:
-                process = stack.enter_context(PeerProcess(name, compiled if name == COMPILED else reference))
-                settings[name] = choose_setting(process, PEERS[name].units, docs)
-                processes[name] = process
-                speeds[name] = []
-            except PipelineError as error:
-                if name in (STOCK, COMPILED):
-                    raise UserError(f"A pipeline failed: {str(error).rstrip('.')}.") from error
-                failed[name] = str(error)
-            progress.update()
-        for number in range(rounds):
-            progress.set_description(f"Round {number + 1}")
-            for name, process in processes.items():
-                texts = get_texts(docs, settings[name].unit)
-                seconds = process.throughput(texts, settings[name].batch_size)["seconds"]
-                speeds[name].append(words / seconds)
-            progress.update()
-        peers = {
-            name: {
-                "title": PEERS[name].title,
-                "words_per_second": float(numpy.median(speeds[name])),
-                **describe_ratio(Throughput(speeds[STOCK], speeds[name])),
-                **settings[name]._asdict(),
-                "peak_memory_mb": process.peak_memory(),
-            }
-            for name, process in processes.items()
-        }
-    return peers, failed
-
-
-def choose_setting(process: PeerProcess, units: Sequence[str], docs: List[Doc]) -> Setting:
-    """RETURNS (Setting): The one in which a peer is fastest."""
-    seconds: Dict[Setting, float] = {}
-    for unit in units:
-        texts = get_texts(docs, unit)
-        process.throughput(texts[:1], 1)
-        for batch_size in BATCH_SIZES:
-            seconds[Setting(unit, batch_size)] = process.throughput(texts, batch_size)["seconds"]
-    return min(seconds, key=seconds.get)
-
-
-def get_texts(docs: Sequence[Doc], unit: str) -> List[str]:
-    """RETURNS (List[str]): The texts of the Docs, or of their sentences."""
-    if unit == DOCUMENTS:
-        return [doc.text for doc in docs]
-    return [sent.text for doc in docs for sent in doc.sents]
-
-
-def describe_ratio(throughput: Throughput) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): How many times as fast as stock, and its interval."""
-    return {"ratio": throughput.speedup, "ratio_interval": throughput.interval()}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Serve a compiled pipeline over HTTP: entities of texts, or token vectors for other pipelines.
 
-The way of a request: HTTP -> front (limits, batches of wordpieces) -> a worker (one loaded pipeline) -> JSON
+The data flow of a request: HTTP -> front (limits, batches of wordpieces) -> replica (one loaded pipeline) -> JSON
 """
 
 import signal
@@ -12,8 +12,9 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .compiled_transformer import available_cores
-from .console import UserError, exit_on_user_error
+from .common.console import UserError, exit_on_user_error
+from .compiled_transformer.cpu import available_cores
+from .service.settings import Limits, ServiceSettings
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -41,69 +42,43 @@ def serve_cli(
     with exit_on_user_error():
         serve(
             pipeline,
-            host=host,
-            port=port,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
-            encoder_only=encoder_only,
-            batch_wordpieces=batch_wordpieces,
-            max_characters=max_characters,
-            max_texts=max_texts,
-            max_queue=max_queue,
-            timeout=timeout,
+            ServiceSettings(
+                host=host,
+                port=port,
+                workers=workers,
+                gpus_per_worker=gpus_per_worker,
+                encoder_only=encoder_only,
+                batch_wordpieces=batch_wordpieces,
+                limits=Limits(max_characters, max_texts, max_queue, timeout),
+            ),
         )
 
 
-def serve(
-    pipeline: str,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    workers: int = 1,
-    gpus_per_worker: float = 0,
-    encoder_only: bool = False,
-    batch_wordpieces: int = 4096,
-    max_characters: int = 100_000,
-    max_texts: int = 256,
-    max_queue: int = 256,
-    timeout: float = 60,
-) -> None:
+def serve(pipeline: str, settings: ServiceSettings) -> None:
     """Serve a pipeline until a signal stops it. Call it in the main thread.
 
     pipeline (str): Folder or name of an installed package.
-    host (str): Address to listen on.
-    port (int): Port to listen on, 0 for a free one.
-    workers (int): Loaded pipelines, each in a process of its own. They share the cores.
-    gpus_per_worker (float): GPUs of each worker, 0 for the CPU.
-    encoder_only (bool): Answer token vectors instead of entities.
-    batch_wordpieces (int): Most wordpieces of a batch, 0 to run each request alone.
-    max_characters (int): Longest text.
-    max_texts (int): Most texts of a request.
-    max_queue (int): Requests that may wait or run.
-    timeout (float): Seconds for an answer.
+    settings (ServiceSettings): How to listen, batch and limit.
     RAISES (UserError): If Ray is missing, the pipeline can't be loaded, or the port can't be opened.
     """
     try:
-        from .service import cluster
-        from .service.front import FrontSettings
-        from .service.place import find_pipeline
-        from .service.requests import Limits
+        from .service import deployment
+        from .service.served_pipeline import find_served_pipeline
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "scripts":
             raise
         raise UserError(
             f"{error.name} is not installed, which serving needs. Install it: pip install -r requirements-scale.txt"
         ) from error
-    place = find_pipeline(pipeline)
-    limits = Limits(max_characters, max_texts, max_queue, timeout)
-    settings = FrontSettings(host, find_port(host, port), workers, batch_wordpieces, encoder_only, limits)
+    served = find_served_pipeline(pipeline)
+    settings = settings._replace(port=find_port(settings.host, settings.port))
     stopped = threading.Event()
-    with cluster.run(place, settings, threads=max(1, available_cores() // workers), gpus_per_worker=gpus_per_worker):
+    with deployment.run(served, settings, threads=max(1, available_cores() // settings.workers)):
         # After Ray, which has handlers of its own.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stopped.set())
-        address = f"[{host}]" if ":" in host else host
-        msg.good(f"Serving {place.title} at http://{address}:{settings.port}")
+        address = f"[{settings.host}]" if ":" in settings.host else settings.host
+        msg.good(f"Serving {served.title} at http://{address}:{settings.port}")
         stopped.wait()
         msg.info("Stopping: what is running is finished first")
 

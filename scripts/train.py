@@ -10,7 +10,8 @@ import typer
 from typer import Argument as Arg
 from typer import Option as Opt
 
-from .console import check_folder, exit_on_user_error
+from .common.console import exit_on_user_error
+from .common.files import check_folder
 from .training.loop import Trainer
 from .training.overrides import parse_overrides
 from .training.prepare import begin_training, describe_settings, make_pipeline, publish

@@ -17,7 +17,8 @@ import typer
 from typer import Argument as Arg
 from typer import Option as Opt
 
-from .console import UserError, check_folder, exit_on_user_error
+from .common.console import UserError, exit_on_user_error
+from .common.files import check_folder
 from .training.loop import Trainer
 from .training.overrides import parse_overrides
 from .training.parameters import walk_parameters

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from spacy.tokens import DocBin
 
-from scripts.corpus import convert
+from scripts.formats.convert import convert
 
 pytest.register_assert_rewrite("tests.helpers")
 

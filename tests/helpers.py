@@ -34,6 +34,13 @@ def run_command(command: Callable, *arguments: Any) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def run_with_overrides(command: Callable, *arguments: Any) -> Result:
+    """Run a command as its module does: what it does not know is an override."""
+    app = Typer()
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
 def assert_refused(result: Result, *expected: Any) -> None:
     """The command ended with 1 and one clear message that has the expected parts, not with an error of its own."""
     assert isinstance(result.exception, SystemExit), repr(result.exception)
@@ -213,7 +220,7 @@ def compile_reference(reference_path: Path, workspace: Path) -> Path:
 
     RETURNS (Path): Folder of the compiled pipeline, inside the workspace.
     """
-    from scripts.compilation.artefact import finish_artefact
+    from scripts.compilation.artefact_writer import finish_artefact
     from scripts.compilation.export import export_onnx
     from scripts.compilation.reference import load_reference
     from scripts.compilation.swap import assemble, save_skeleton

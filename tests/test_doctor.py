@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from scripts import doctor
-from scripts.compilation import candidates, machine
+from scripts.common import machine
+from scripts.common.machine import FAST_WITH, describe_machine
+from scripts.compilation import candidates
 from scripts.compilation.candidates import get_candidates
-from scripts.compilation.machine import FAST_WITH, describe_machine
 from scripts.doctor import doctor_cli, examine
 
 from .helpers import ROOT, run_command

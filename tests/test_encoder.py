@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from scripts import encoder
-from scripts.console import UserError
+from scripts.common.console import UserError
 from scripts.encoder import PACKAGED_ENCODERS, encoder_cli, save_encoder
 
 from .helpers import ROOT, assert_refused, run_command

@@ -4,7 +4,7 @@ import numpy
 import spacy
 
 from scripts import compiled_transformer  # noqa: F401
-from scripts.compilation.gate import read_corpus
+from scripts.common.corpora import read_corpus
 
 from . import helpers
 

@@ -16,7 +16,6 @@ import spacy
 import srsly
 from packaging.requirements import Requirement
 
-from scripts import package
 from scripts.package import package_cli
 
 from .helpers import ROOT, assert_refused, get_entities, read_docs, run_command
@@ -137,14 +136,16 @@ def test_wheel_requires_the_engine_and_no_torch(wheel):
     assert str(requirements["onnxruntime"].specifier) == f"=={version('onnxruntime')}"
 
 
-def test_wheel_holds_the_pipeline_and_one_code_file(wheel, compiled_path):
+def test_wheel_holds_the_pipeline_and_the_runtime(wheel, compiled_path):
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if name.startswith(f"{NAME}/")}
-        code = archive.read(f"{NAME}/compiled_transformer.py")
-    assert code == (ROOT / "scripts" / "compiled_transformer.py").read_bytes()
+        found = {name: archive.read(name) for name in archive.namelist() if name.startswith(f"{NAME}/")}
+    runtime = {path.name: path.read_bytes() for path in (ROOT / "scripts" / "compiled_transformer").glob("*.py")}
+    for name, code in runtime.items():
+        assert found[f"{NAME}/compiled_transformer/{name}"] == code
     written = {str(path.relative_to(compiled_path)) for path in compiled_path.rglob("*") if path.is_file()}
     data = {f"{NAME}-{VERSION}/{name}" for name in (*written, "README.md")}
-    assert names == {f"{NAME}/{name}" for name in (*data, "__init__.py", "compiled_transformer.py", "meta.json")}
+    code = {f"compiled_transformer/{name}" for name in runtime}
+    assert found.keys() == {f"{NAME}/{name}" for name in (*data, *code, "__init__.py", "meta.json")}
 
 
 def test_installed_wheel_finds_the_same_entities_without_the_build_tools(wheel, texts, expected, tmp_path):
@@ -163,25 +164,23 @@ def test_missing_pipeline(tmp_path):
     assert not (tmp_path / "packages").exists()
 
 
-def test_name_that_has_the_language_already(compiled_path, tmp_path, monkeypatch):
-    def build(pipeline, folder, *, name, **_):
-        assert name == "en_tiny"
-        (folder / "en_tiny-1.0.0" / "dist").mkdir(parents=True)  # As spaCy does.
-        (folder / "en_tiny-1.0.0" / "dist" / "en_tiny.whl").write_text("wheel")
-
-    monkeypatch.setattr(package, "spacy_package", build)
-    wheel = package.package(compiled_path, tmp_path / "packages", "en_tiny", "1.0.0")
-    assert wheel == tmp_path / "packages" / "en_tiny-1.0.0" / "dist" / "en_tiny.whl"
-    assert wheel.is_file()
+def test_name_that_has_the_language_already(compiled_path, tmp_path):
+    result = run_command(package_cli, compiled_path, tmp_path / "packages", "en_tiny", "1.0.0")
+    assert result.exit_code == 0, result.output
+    (wheel,) = (tmp_path / "packages").glob("*/dist/*.whl")
+    assert wheel == tmp_path / "packages" / "en_tiny-1.0.0" / "dist" / "en_tiny-1.0.0-py3-none-any.whl"
+    assert read_metadata(wheel)["Name"] == "en_tiny"
 
 
-def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path, monkeypatch):
-    before = tmp_path / "packages" / "en_tiny-1.0.0" / "dist"
+def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path):
+    before = tmp_path / "packages" / "en_tiny-1" / "dist"
     before.mkdir(parents=True)
     (before / "old.whl").write_text("old")
-    monkeypatch.setattr(package, "spacy_package", lambda pipeline, folder, **_: (folder / "en_tiny-1.0.0").mkdir())
-    result = run_command(package_cli, compiled_path, tmp_path / "packages", "tiny", "1.0.0")
-    assert_refused(result, "No wheel was built", compiled_path)
+    pipeline = shutil.copytree(compiled_path, tmp_path / "pipeline")
+    meta = srsly.read_json(pipeline / "meta.json")
+    srsly.write_json(pipeline / "meta.json", {**meta, "requirements": ["no requirement!"]})
+    result = run_command(package_cli, pipeline, tmp_path / "packages", "tiny", "1")
+    assert_refused(result, "No wheel was built", "no requirement!")
     assert [path.read_text() for path in before.iterdir()] == ["old"]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import numpy
 from numpy import ndarray
 
-from ..compiled_transformer import Engine, run_openvino
+from ..compiled_transformer.engines import Engine, run_openvino
 from .export import quiet
 from .gate import get_f1
 

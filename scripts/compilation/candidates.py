@@ -11,15 +11,15 @@ import torch
 from numpy import ndarray
 from spacy.tokens import Doc
 
-from ..compiled_transformer import get_strided_windows
-from ..console import replace_when_done
+from ..common.corpora import choose_docs, choose_evenly
+from ..common.files import replace_when_done
+from ..common.machine import FAST_WITH, get_cpu_features
+from ..compiled_transformer.windows import get_strided_windows
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
-from .artefact import finish_artefact
+from .artefact_writer import finish_artefact
 from .export import export_onnx
-from .machine import FAST_WITH, get_cpu_features
 from .reference import Reference
 from .swap import assemble
-from .timing import choose_docs, choose_evenly
 from .validation import PipelineScorer
 
 CALIBRATION_WINDOWS = 128

@@ -1,16 +1,12 @@
 """Did the compiled pipeline lose entities? Entity F1 against gold, as spaCy's scorer computes it."""
 
-from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
 
 import numpy
 from spacy.attrs import ENT_IOB
 from spacy.scorer import PRFScore
-from spacy.tokens import Doc, DocBin
-from spacy.vocab import Vocab
+from spacy.tokens import Doc
 from thinc.types import Ints2d
-
-from ..console import UserError
 
 Entity = Tuple[int, int, str]
 BOOTSTRAP_DRAWS = 2000
@@ -27,31 +23,6 @@ class EntityScores(NamedTuple):
     def count_identical(self, other: "EntityScores") -> int:
         """RETURNS (int): Number of the Docs in which both pipelines find exactly the same entities."""
         return sum(mine == theirs for mine, theirs in zip(self.entities, other.entities, strict=True))
-
-
-def read_corpus(path: Path) -> List[Doc]:
-    """Read a .spacy corpus that has entities.
-
-    RAISES (UserError): If it is missing, can't be read, or holds no entities.
-    """
-    if not path.is_file():
-        raise UserError(f"There is no corpus at {path}. Make it with `python -m spacy project run corpus`.")
-    try:
-        docs = list(DocBin().from_disk(path).get_docs(Vocab()))
-    except Exception as error:  # msgpack and zlib raise errors of many kinds.
-        raise UserError(f"{path} is not a .spacy corpus ({error}). Make it again with `spacy project run corpus`.") from error
-    if not any(doc.ents for doc in docs):
-        raise UserError(f"{path} holds no entities, so nothing can be compared on it. Use an annotated corpus.")
-    return docs
-
-
-def require_sentences(docs: Sequence[Doc], path: Path) -> None:
-    """RAISES (UserError): If a Doc of the corpus at the path has no sentence boundaries."""
-    if not all(doc.has_annotation("SENT_START") for doc in docs):
-        raise UserError(
-            f"{path} has Docs without sentence boundaries. Make it with `python -m spacy project run corpus`, "
-            "or set them with spaCy's `sentencizer`."
-        )
 
 
 def score_entities(gold: Sequence[Doc], predicted: Sequence[Sequence[Sequence]]) -> EntityScores:
@@ -84,8 +55,8 @@ def score_entities(gold: Sequence[Doc], predicted: Sequence[Sequence[Sequence]])
 class Gate(NamedTuple):
     """What a candidate may lose against the reference, in F1 between 0 and 1."""
 
-    max_f1_drop: float
-    max_label_drop: float
+    max_f1_drop: float = 0.003
+    max_label_drop: float = 0.02
 
     def judge(self, reference: EntityScores, candidate: EntityScores) -> Dict[str, Any]:
         """Decide whether a candidate keeps the entities.

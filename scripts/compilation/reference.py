@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Set
 
 import spacy
-import torch
 from spacy.language import Language
 from spacy_transformers.layers import TransformerListener
 from spacy_transformers.pipeline_component import Transformer
 from thinc.api import Model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from ..console import UserError
+from ..common.console import UserError
 
 SPAN_GETTERS = {
     "spacy-transformers.strided_spans.v1": "strided",
@@ -140,12 +139,3 @@ def get_span_settings(nlp: Language, transformer: str) -> Dict[str, Any]:
         )
     settings = {key: getter[key] for key in ("window", "stride") if key in getter}
     return {"spans": SPAN_GETTERS[name], **settings}
-
-
-def require_gpu(gpu: int) -> None:
-    """RAISES (UserError): If a GPU is asked for (0 or more) where there is none."""
-    if gpu >= 0 and not torch.cuda.is_available():
-        raise UserError(
-            f"GPU {gpu} was asked for, but torch finds no GPU here. Use `--vars.gpu -1` for the CPU, "
-            "or install a torch build with CUDA."
-        )

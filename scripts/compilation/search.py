@@ -8,16 +8,19 @@ from typing import Any, Dict, List, NamedTuple
 import srsly
 import tqdm
 
-from ..compiled_transformer import available_cores, get_digest
-from ..console import replace_when_done
-from .artefact import finish_artefact
+from ..benchmarking.process import PipelineError, PipelineProcess
+from ..benchmarking.timing import compare_latency, compare_throughput, summarize
+from ..common.corpora import choose_docs, choose_sentences
+from ..common.files import replace_when_done
+from ..common.machine import describe_machine, get_size_mb
+from ..common.pipelines import get_folder_digest
+from ..compiled_transformer.artefact import get_digest
+from ..compiled_transformer.cpu import available_cores
+from .artefact_writer import finish_artefact
 from .candidates import Candidate, Workbench
-from .choice import find_best
 from .gate import EntityScores, Gate, score_entities
-from .machine import describe_machine, get_size_mb
-from .process import PipelineError, PipelineProcess
+from .selection import find_best
 from .swap import assemble, save_skeleton
-from .timing import choose_docs, choose_sentences, compare_latency, compare_throughput, summarize
 
 BATCH_SIZE = 128
 ROUNDS = 5
@@ -27,9 +30,7 @@ SENTENCES = 30
 OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [16, 32, 48, 64]}}
 NOT_IN_NAMES = {"device"}.union(*OBJECTIVE_SETTINGS.values())
 SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
-
 SEARCH = "search.json"  # Says what search the rows in its folder are of.
-
 Row = Dict[str, Any]
 
 
@@ -186,13 +187,6 @@ def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int, objectiv
         "objective": objective,
         "machine": describe_machine(),
     }
-
-
-def get_folder_digest(folder: Path) -> str:
-    """RETURNS (str): Digest of the names and contents of all files in a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {str(path.relative_to(folder)): get_digest(path.read_bytes()) for path in paths}
-    return get_digest(srsly.json_dumps(files).encode("utf8"))
 
 
 def load_rows(folder: Path, key: Row) -> Dict[str, Row]:

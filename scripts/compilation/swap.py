@@ -8,8 +8,9 @@ import srsly
 from spacy.pipeline.tok2vec import Tok2VecListener
 from thinc.api import Config
 
-from .. import compiled_transformer as runtime
-from .artefact import Artefact
+from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
+from ..compiled_transformer.ner import FACTORY as GREEDY_NER
+from .artefact_writer import Artefact
 from .reference import Reference
 
 
@@ -39,8 +40,8 @@ def make_config(reference: Reference) -> Config:
     config = reference.nlp.config.copy()
     components = config["components"]
     components[reference.transformer.name] = {
-        "factory": "compiled_transformer",
-        **runtime.DEFAULT_CONFIG,
+        "factory": FACTORY,
+        **DEFAULT_CONFIG,
         **reference.settings,
     }
     for component in reference.listeners:
@@ -53,7 +54,7 @@ def use_greedy_ner(config: Config) -> None:
     """Replace spaCy's "ner" by the faster "greedy_ner" in a pipeline's config."""
     for component in config["components"].values():
         if component.get("factory") == "ner":
-            component["factory"] = "greedy_ner"
+            component["factory"] = GREEDY_NER
 
 
 def replace_listeners(block: Any, width: int) -> Any:

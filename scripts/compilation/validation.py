@@ -5,7 +5,9 @@ from typing import List, Optional, Tuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..compiled_transformer import CompiledEncoder, Engine
+from ..common.corpora import copy_for_prediction
+from ..compiled_transformer.encoder import CompiledEncoder
+from ..compiled_transformer.engines import Engine
 from .gate import score_entities
 
 
@@ -38,18 +40,6 @@ class PipelineScorer:
         """RETURNS (List[Tuple[int, int, int]]): True positives, false positives and false negatives of each Doc."""
         self.encoder.engine = engine
         docs = [self.gold[index] for index in indices]
-        bare = (copy_without_entities(doc, self.nlp) for doc in docs)
+        bare = (copy_for_prediction(doc, self.nlp) for doc in docs)
         found = [[(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in self.nlp.pipe(bare)]
         return [tuple(counts) for counts in score_entities(docs, found).counts.tolist()]
-
-
-def copy_without_entities(doc: Doc, nlp: Language) -> Doc:
-    """RETURNS (Doc): A Doc with the same tokens, and with the same sentences if the pipeline doesn't find them itself."""
-    finds_sentences = any("token.is_sent_start" in nlp.get_pipe_meta(name).assigns for name in nlp.pipe_names)
-    return Doc(
-        nlp.vocab,
-        words=[token.text for token in doc],
-        spaces=[bool(token.whitespace_) for token in doc],
-        # As it runs on raw text: a transformer that reads a sentence at a time must not be told those of gold.
-        sent_starts=None if finds_sentences else [token.is_sent_start for token in doc],
-    )

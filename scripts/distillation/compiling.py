@@ -6,14 +6,14 @@ from typing import Any, Dict
 
 from thinc.api import Config
 
-from ..compilation.artefact import TOKENIZERS_REQUIREMENT
+from ..common.files import replace_when_done
+from ..compilation.artefact_writer import TOKENIZERS_REQUIREMENT
 from ..compilation.gate import Gate
+from ..compilation.optimize import SearchSettings, optimize
 from ..compilation.swap import use_greedy_ner, write_requirements
-from ..console import replace_when_done
-from ..optimize import optimize
 
 # What a student may lose by being compiled: as much as its teacher in project.yml.
-GATE = Gate(max_f1_drop=0.003, max_label_drop=0.02)
+GATE = Gate()
 
 
 def compile_encoder(
@@ -32,7 +32,13 @@ def compile_encoder(
     """
     metrics = output.with_name(f"{output.name}-metrics")
     report = optimize(
-        student, output, corpora["train"], corpora["dev"], metrics, gate=GATE, budget=budget, gpu=gpu, silent=silent
+        student,
+        output,
+        corpora["train"],
+        corpora["dev"],
+        metrics,
+        SearchSettings(GATE, budget=budget, gpu=gpu),
+        silent=silent,
     )
     return {"engine": report["chosen"]}
 

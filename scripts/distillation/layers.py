@@ -7,8 +7,9 @@ import torch
 from torch.nn import ModuleList
 from transformers import AutoModel, PreTrainedModel
 
+from ..common.console import UserError
+from ..common.files import replace_when_done
 from ..compilation.reference import Reference
-from ..console import UserError, replace_when_done
 
 SAMPLE = "Ada Lovelace wrote to Charles Babbage in London."
 

@@ -13,9 +13,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
+from ..common.console import UserError
 from ..compilation.reference import Reference
-from ..compiled_transformer import get_strided_windows
-from ..console import UserError
+from ..compiled_transformer.windows import get_strided_windows
 from ..training.precision import has_fast_bf16
 
 WARMUP_SHARE = 0.1

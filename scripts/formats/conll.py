@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Iterable, Iterator, List, Tuple
 
-from ..console import UserError
+from ..common.console import UserError
 from .labels import Labels
 from .lines import read_lines
 from .sentence import Sentence, Settings

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple
 
-from ..console import UserError
+from ..common.console import UserError
 from .conll import DOCUMENT_START, read_conll, read_indexed, split_columns
 from .docbin import read_docbin
 from .jsonl import read_jsonl

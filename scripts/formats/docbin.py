@@ -1,13 +1,13 @@
 """spaCy's own binary format, .spacy."""
 
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, Optional
 
-from spacy.tokens import Doc, DocBin, Token
-from spacy.vocab import Vocab
+from spacy.tokens import Token
 
-from ..console import UserError
-from .lines import check_file
+from ..common.console import UserError
+from ..common.corpora import load_docs
+from ..common.files import check_file
 from .sentence import Sentence, Settings
 
 
@@ -19,6 +19,7 @@ def read_docbin(path: Path, settings: Settings) -> Iterator[Sentence]:
     YIELDS (Sentence): The sentences.
     RAISES (UserError): If the file is damaged, or has a Doc without entity annotation.
     """
+    check_file(path)
     for number, doc in enumerate(load_docs(path), start=1):
         where = f"{path}, Doc {number}"
         if len(doc) and not doc.has_annotation("ENT_IOB"):
@@ -35,17 +36,6 @@ def read_docbin(path: Path, settings: Settings) -> Iterator[Sentence]:
                 spaces=None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in tokens],
                 document=number,
             )
-
-
-def load_docs(path: Path, vocab: Optional[Vocab] = None) -> List[Doc]:
-    """RETURNS (List[Doc]): The Docs of a .spacy corpus, with or without entities.
-    RAISES (UserError): If it is missing or damaged.
-    """
-    check_file(path)
-    try:
-        return list(DocBin().from_disk(path).get_docs(vocab or Vocab()))
-    except Exception as error:  # msgpack and zlib raise errors of many kinds.
-        raise UserError(f"{path} is not a .spacy corpus, or damaged ({error}). Make it again.") from error
 
 
 def is_start(token: Token) -> bool:

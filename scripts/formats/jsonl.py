@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from spacy.training import offsets_to_biluo_tags
 from spacy.vocab import Vocab
 
-from ..console import UserError
+from ..common.console import UserError
 from .lines import read_lines
 from .sentence import Sentence, Settings
 from .tags import to_iob2

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Iterator, List, Tuple
 
-from ..console import UserError
+from ..common.console import UserError
 from .lines import check_encoding, decode, read_bytes
 from .sentence import Sentence, Settings
 from .tags import check_tag, to_iob2

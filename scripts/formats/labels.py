@@ -2,7 +2,7 @@
 
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional
 
-from ..console import UserError
+from ..common.console import UserError
 
 
 class Labels(NamedTuple):

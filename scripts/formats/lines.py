@@ -7,20 +7,10 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Iterator, Tuple
 
-from ..console import UserError
+from ..common.console import UserError
+from ..common.files import check_file
 
 OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
-
-
-def check_file(path: Path) -> None:
-    """RAISES (UserError): If there is no file at the path."""
-    if not path.exists():
-        raise UserError(
-            f"There is no corpus at {path}. Download the assets with "
-            "`python -m spacy project assets`, or name another file with `--vars.source PATH`."
-        )
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Name one file.")
 
 
 def read_bytes(path: Path) -> Iterator[Tuple[str, bytes]]:

@@ -3,7 +3,7 @@
 import re
 from typing import Callable, Dict, List, Sequence
 
-from ..console import UserError
+from ..common.console import UserError
 from .labels import Labels
 
 # IOB1 and IOB2 have B and I; BILUO has L and U besides, and IOBES writes them as E and S.

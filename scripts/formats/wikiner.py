@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Iterator
 
-from ..console import UserError
+from ..common.console import UserError
 from .labels import Labels
 from .lines import read_lines
 from .sentence import Sentence, Settings

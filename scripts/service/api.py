@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ..compiled_transformer import OCTETS
+from ..compiled_transformer.remote import OCTETS
 from .metrics import CountRequests
 from .page import PAGE, render
 from .requests import (
@@ -44,10 +44,10 @@ ERROR_RESPONSES = {status: {"model": Error, "description": text} for status, tex
 def make_app(front) -> FastAPI:
     """Make the app of a front.
 
-    front (Front): Answers documents, and has the place, the settings and the metrics.
+    front (Front): Answers documents, and has the pipeline, the settings and the metrics.
     RETURNS (FastAPI): The app, which describes itself at /openapi.json.
     """
-    app = FastAPI(title=front.place.title, version="1", redoc_url=None, docs_url=None)
+    app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None)
     app.add_middleware(CountRequests, metrics=front.metrics)
     limits, metrics = front.settings.limits, front.metrics
 
@@ -78,8 +78,8 @@ def make_app(front) -> FastAPI:
         async def vectors(request: Request) -> Response:
             """Token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
             if request.headers.get("content-type") == OCTETS:
-                place = front.place
-                docs = read_docs(await read_body(request), place.encoder_id, place.encoder, limits)
+                pipeline = front.pipeline
+                docs = read_docs(await read_body(request), pipeline.encoder_id, pipeline.encoder, limits)
                 answers = await run(request, docs, [doc["text"] for doc in docs])
                 return Response(b"".join(answers), media_type=OCTETS)
             _, answers = await answer_texts(request)
@@ -114,7 +114,7 @@ def make_app(front) -> FastAPI:
     @app.get("/health")
     async def health() -> dict:
         """Says that the service takes requests."""
-        return {"status": "ok", "pipeline": front.place.title, "workers": front.settings.workers}
+        return {"status": "ok", "pipeline": front.pipeline.title, "workers": front.settings.workers}
 
     @app.get("/metrics", response_class=Response)
     async def get_metrics() -> Response:

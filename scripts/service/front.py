@@ -7,18 +7,19 @@ which takes more CPU time than a sentence takes in the pipeline. Here only a bat
 import asyncio
 import math
 import socket
-from typing import Any, List, NamedTuple, Sequence
+from typing import Any, List, Sequence
 
 import uvicorn
 from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
-from ..compiled_transformer import read_tokenizer
+from ..compiled_transformer.artefact import read_tokenizer
 from .api import make_app
 from .batcher import Batcher
 from .metrics import Metrics
-from .place import Place
-from .requests import Limits, Refused
+from .requests import Refused
+from .served_pipeline import ServedPipeline
+from .settings import ServiceSettings
 
 KEEP_ALIVE = 75  # Seconds that an idle connection stays open.
 GRACE = 5  # Seconds to send the last answers, when it stops.
@@ -28,31 +29,20 @@ LONG = 10_000  # Characters whose wordpieces are counted aside, so that the othe
 BUSY = {"Retry-After": "1"}
 
 
-class FrontSettings(NamedTuple):
-    """How the front listens and batches. Plain data, which goes to another process."""
-
-    host: str
-    port: int
-    workers: int
-    batch_wordpieces: int
-    encoder_only: bool
-    limits: Limits
-
-
 class Front:
     """Ray Serve runs it as a deployment with one replica.
 
     workers (DeploymentHandle): The workers.
-    place (Place): The pipeline that they have loaded.
+    pipeline (ServedPipeline): The pipeline that they have loaded.
     """
 
-    def __init__(self, workers: DeploymentHandle, place: Place, settings: FrontSettings) -> None:
-        self.place = place
+    def __init__(self, workers: DeploymentHandle, pipeline: ServedPipeline, settings: ServiceSettings) -> None:
+        self.pipeline = pipeline
         self.settings = settings
         self.metrics = Metrics(lambda: self._waiting)
         self._waiting = 0
         self._workers = workers
-        with open(place.tokenizer, "rb") as file_:
+        with open(pipeline.tokenizer, "rb") as file_:
             self._tokenizer = read_tokenizer(file_.read())
         slots = settings.workers * BATCHES_PER_WORKER
         self._batcher = Batcher(self._ask, settings.batch_wordpieces, slots, self.metrics)

@@ -1,6 +1,6 @@
 """What clients may send, and how they are told that they may not."""
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy
 import srsly
@@ -8,14 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_BODY = 32 * 2**20  # Bytes
 
-
-class Limits(NamedTuple):
-    """What one request may cost, and how many may wait."""
-
-    characters: int  # of a text
-    texts: int  # of a request
-    queue: int  # requests that wait or run
-    seconds: float  # for an answer
+from .settings import Limits
 
 
 class Refused(Exception):
@@ -101,7 +94,7 @@ def check_limits(texts: List[str], limits: Limits) -> None:
 
 
 def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
-    """Read what `compiled_transformer.RemoteEncoder` sends.
+    """Read what `compiled_transformer.remote.RemoteEncoder` sends.
 
     encoder_id (str): Of the encoder that runs here.
     encoder (str): The same in words.

@@ -10,7 +10,8 @@ import torch
 from spacy.language import Language
 from thinc.api import Optimizer, xp2torch
 
-from ..console import UserError, replace_when_done
+from ..common.console import UserError
+from ..common.files import replace_when_done
 from .parameters import Parameter, find_unseen_classes
 from .ranks import OneProcess
 

@@ -21,7 +21,7 @@ from spacy.training import loop as spacy_loop
 from spacy.util import registry, resolve_dot_names
 from thinc.api import constant, fix_random_seed, set_gpu_allocator
 
-from ..console import UserError
+from ..common.console import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .parameters import has_finite_gradients, walk_parameters
 from .ranks import OneProcess, digest_weights

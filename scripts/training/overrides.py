@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 from click import NoSuchOption
 from spacy.cli._util import parse_config_overrides
 
-from ..console import UserError
+from ..common.console import UserError
 
 
 def parse_overrides(arguments: List[str]) -> Dict[str, Any]:

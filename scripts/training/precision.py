@@ -7,7 +7,7 @@ import torch
 from spacy.language import Language
 from thinc.shims import PyTorchShim
 
-from ..compilation.machine import FAST_WITH, get_cpu_features
+from ..common.machine import FAST_WITH, get_cpu_features
 
 
 def has_fast_bf16(gpu: int) -> bool:

@@ -12,13 +12,14 @@ from spacy.training.initialize import init_nlp
 from spacy.util import load_config
 from wasabi import msg
 
-from ..compilation.gate import read_corpus
-from ..compilation.machine import describe_machine
-from ..compilation.reference import require_gpu
-from ..console import UserError, replace_when_done
+from ..common.console import UserError
+from ..common.corpora import read_corpus
+from ..common.files import replace_when_done
+from ..common.machine import describe_machine
+from ..common.pipelines import require_gpu
 from .loop import MODEL_BEST, MODEL_LAST, Progress, Trainer
-from .metrics import write_metrics
 from .precision import has_fast_bf16, use_bf16
+from .training_report import write_metrics
 
 
 def make_pipeline(

@@ -21,8 +21,8 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from ..compiled_transformer import available_cores
-from ..console import UserError
+from ..common.console import UserError
+from ..compiled_transformer.cpu import available_cores
 from .parameters import Parameter, find_unseen_classes, list_scalers, walk_parameters
 
 # The others wait as long as the first rank evaluates and saves. torchrun ends them if it dies.

@@ -1,0 +1,123 @@
+"""The parts of a run beside its output, which a killed run goes on from.
+
+A chunk's files are written under other names and renamed, its entry in the journal last: a chunk is done if its entry
+is there, so that whatever moment a process is killed at, no row is lost or doubled.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, TextIO
+
+from ..common.console import UserError
+from ..common.files import check_folder
+
+SETTINGS = "run.json"
+
+
+class Journal:
+    """The folder with the parts of an output.
+
+    output (Path): The output that the parts will be joined to.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder = output.with_name(f"{output.name}.parts")
+        self._removed = output.with_name(f"{output.name}.parts.removed")
+        self._lock: Optional[TextIO] = None
+
+    def start(self, settings: Dict[str, Any]) -> None:
+        """Start a run, or go on with one that has the same settings. One that finished no part leaves nothing to go on with.
+
+        settings (Dict[str, Any]): All that the rows depend on.
+        RAISES (UserError): If the parts are those of a run with other settings, or of one that is still going on.
+        """
+        shutil.rmtree(self._removed, ignore_errors=True)
+        check_folder(self.folder, self.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another run is writing {self.output} just now. Wait for its end, or stop it.") from error
+        for pattern in ("*.unfinished", "*.attempts"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        path = self.folder / SETTINGS
+        if not path.is_file() or not any(self.folder.glob("*.done")):
+            self.replace(path, json.dumps(settings))
+            return
+        before = json.loads(path.read_text(encoding="utf8"))
+        changed = sorted(name for name in {*settings, *before} if settings.get(name) != before.get(name))
+        if changed:
+            raise UserError(
+                f"{self.folder} holds the parts of an unfinished run with another {', '.join(changed)}. "
+                "Give what it was given to go on with it, or delete the folder to start again."
+            )
+
+    def part(self, number: int) -> Path:
+        """RETURNS (Path): The rows of a chunk."""
+        return self.folder / f"part-{number:06}{self.output.suffix}"
+
+    def errors(self, number: int) -> Path:
+        """RETURNS (Path): The bad records of a chunk."""
+        return self.folder / f"part-{number:06}.errors"
+
+    def entry(self, number: int) -> Path:
+        """RETURNS (Path): The entry that says that a chunk is done."""
+        return self.folder / f"part-{number:06}.done"
+
+    def read_entry(self, number: int) -> Optional[Dict[str, Any]]:
+        """RETURNS (Optional[Dict[str, Any]]): What a chunk gave, None if it is not done."""
+        try:
+            return json.loads(self.entry(number).read_text(encoding="utf8"))
+        except FileNotFoundError:
+            return None
+
+    def count_attempt(self, number: int) -> int:
+        """RETURNS (int): How often workers have begun a chunk in this run, this time included."""
+        with (self.folder / f"part-{number:06}.attempts").open("ab") as file_:
+            file_.write(b".")
+            return file_.tell()
+
+    def commit(self, number: int, writer: Any, errors: List[Dict[str, Any]], entry: Dict[str, Any]) -> None:
+        """Write a chunk's rows, its errors, and its entry last.
+
+        writer (Any): Has a method `write` that writes the rows to a path.
+        """
+        unfinished = self._unfinished(self.part(number))
+        writer.write(unfinished)
+        os.replace(unfinished, self.part(number))
+        lines = "".join(f"{json.dumps(error, ensure_ascii=False)}\n" for error in errors)
+        self.replace(self.errors(number), lines)
+        self.replace(self.entry(number), json.dumps(entry))
+
+    def replace(self, path: Path, text: str) -> None:
+        """Write a text file so that it is whole or not there."""
+        unfinished = self._unfinished(path)
+        unfinished.write_text(text, encoding="utf8", newline="\n")
+        os.replace(unfinished, path)
+
+    def _unfinished(self, path: Path) -> Path:
+        # A worker that was given up for dead may still write the same part.
+        return path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")
+
+    def iterate(self, n_chunks: int) -> Iterator[Dict[str, Any]]:
+        """YIELDS (Dict[str, Any]): The entries of all chunks in order."""
+        for number in range(n_chunks):
+            yield json.loads(self.entry(number).read_text(encoding="utf8"))
+
+    def remove(self) -> None:
+        """Remove the parts, all of them at once for a run that comes after."""
+        os.replace(self.folder, self._removed)
+        shutil.rmtree(self._removed, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let another run have the parts."""
+        if self._lock is not None:
+            self._lock.close()

@@ -1,0 +1,139 @@
+"""One pipeline in a process of its own, which answers requests of `PipelineProcess` and `ProfiledProcess`.
+
+Two pipelines in one process disturb each other's thread pools, and their memory can't be told apart; an engine that
+crashes takes only its own process along.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, TextIO
+
+START = time.perf_counter()
+
+
+class Worker:
+    """Load one pipeline and run what is asked for. Every method is a request; times are in seconds."""
+
+    def load(self, path: str, gpu: int, config: Dict[str, Any]) -> Dict[str, float]:
+        """Load the pipeline with settings to override, and run it once, as a program that starts would do."""
+        import spacy
+
+        from .. import compiled_transformer  # noqa: F401
+
+        if gpu >= 0:
+            spacy.require_gpu(gpu)
+        self.nlp = spacy.load(path, config=config)
+        self.nlp("A first text starts the engine.")
+        self.loaded_mb = get_memory("VmRSS")
+        return {"seconds": time.perf_counter() - START}
+
+    def entities(self, corpus: str) -> List[List[Any]]:
+        """Annotate a .spacy corpus on its own tokens.
+
+        RETURNS (List[List[Any]]): For each Doc its entities as [start, end, label], in tokens.
+        """
+        from spacy.tokens import DocBin
+
+        from ..common.corpora import copy_for_prediction
+
+        docs = DocBin().from_disk(corpus).get_docs(self.nlp.vocab)
+        bare = (copy_for_prediction(doc, self.nlp) for doc in docs)
+        return [[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in self.nlp.pipe(bare)]
+
+    def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
+        """Run all texts through `nlp.pipe` once."""
+        start = time.perf_counter()
+        words = sum(len(doc) for doc in self.nlp.pipe(texts, batch_size=batch_size))
+        return {"seconds": time.perf_counter() - start, "words": words}
+
+    def latency(self, texts: List[str]) -> List[float]:
+        """Time `nlp(text)` for each text."""
+        seconds = []
+        for text in texts:
+            start = time.perf_counter()
+            self.nlp(text)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def documents(self, texts: List[str]) -> Dict[str, float]:
+        """Run `nlp(text)` for texts of any length."""
+        # spaCy refuses more than a million characters, because parsers need much memory; it is what is measured here.
+        self.nlp.max_length = max(self.nlp.max_length, *map(len, texts))
+        start = time.perf_counter()
+        words = sum(len(self.nlp(text)) for text in texts)
+        return {"seconds": time.perf_counter() - start, "words": words}
+
+    def stages(self, texts: List[str], batch_size: int) -> Dict[str, Any]:
+        """Run all texts through a compiled pipeline, one stage after the other."""
+        from .stages import profile
+
+        return profile(self.nlp, texts, batch_size)
+
+    def architecture(self) -> Dict[str, int]:
+        """RETURNS (Dict[str, int]): What the number of operations of a trained pipeline's transformer follows from."""
+        models = (getattr(component, "model", None) for _, component in self.nlp.pipeline)
+        config = next(model.transformer.config for model in models if hasattr(model, "transformer"))
+        return {
+            "layers": config.num_hidden_layers,
+            "width": config.hidden_size,
+            # DistilBERT's has another name.
+            "intermediate": getattr(config, "intermediate_size", None) or config.hidden_dim,
+        }
+
+    def peak_rate(self) -> Optional[float]:
+        """RETURNS (Optional[float]): Operations a second of large matrix products, as a compiled encoder does them."""
+        from ..compiled_transformer.component import FACTORY
+        from ..compiled_transformer.cpu import get_threads
+        from .peak import measure_peak
+
+        component = next(pipe for name, pipe in self.nlp.pipeline if self.nlp.get_pipe_meta(name).factory == FACTORY)
+        settings = component.model.attrs
+        return measure_peak(component.encoder.manifest, settings["device"], get_threads(settings))
+
+    def loaded_memory(self) -> float:
+        """RETURNS (float): Memory that this process used after its first text, in 10^6 bytes."""
+        return self.loaded_mb
+
+    def peak_memory(self) -> float:
+        """RETURNS (float): Most memory this process has used, in 10^6 bytes."""
+        return get_memory("VmHWM")
+
+
+def get_memory(field: str) -> float:
+    """RETURNS (float): A size from Linux's /proc/self/status, in 10^6 bytes; elsewhere, the most memory ever used."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def serve(worker: Any, requests: TextIO, answers: TextIO) -> None:
+    """Answer one JSON request a line until the requests end.
+
+    worker (Any): Its methods are the requests.
+    """
+    for line in requests:
+        request = json.loads(line)
+        try:
+            answer = {"result": getattr(worker, request["method"])(**request["arguments"])}
+        except Exception as error:  # Whatever happens in here, the other process has to know.
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def serve_standard_streams(worker: Any) -> None:
+    """Answer to the real standard output; what engines print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf8")
+    os.dup2(2, 1)
+    serve(worker, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    serve_standard_streams(Worker())

@@ -1,0 +1,131 @@
+"""Pipelines: find one by folder or by name, tell whether it is still the same, and load it."""
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import spacy
+import srsly
+from spacy.language import Language
+from spacy.util import load_config
+
+from ..compiled_transformer.artefact import MANIFEST
+from ..compiled_transformer.component import FACTORY as COMPILED
+from .console import UserError
+
+
+class Pipeline(NamedTuple):
+    """A pipeline that was found, but not loaded."""
+
+    name: str  # what `spacy.load` takes
+    folder: Path
+    config: Dict[str, Any]
+
+    @property
+    def compiled(self) -> List[str]:
+        """Names of its compiled transformers."""
+        components = self.config.get("components", {})
+        return [name for name, block in components.items() if block.get("factory") == COMPILED]
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """Find a pipeline without importing it.
+
+    name (str): A folder, or the name of an installed package.
+    RETURNS (Pipeline): The pipeline.
+    RAISES (UserError): If there is none.
+    """
+    folder, is_package = Path(name).resolve(), False
+    if not (folder / "config.cfg").is_file():
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        places = spec.submodule_search_locations if spec else None
+        configs = [config for place in places or () for config in sorted(Path(place).glob(f"{name}-*/config.cfg"))]
+        if not configs:
+            raise UserError(
+                f"There is no pipeline at {name}, as a folder or an installed package. Make one with "
+                "`python -m spacy project run optimize`, or install its wheel with pip."
+            )
+        folder, is_package = configs[0].parent, True
+    return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))
+
+
+def check_pipelines(reference: Path, compiled: Path) -> None:
+    """Check that there are two pipelines to compare.
+
+    RAISES (UserError): If one of the two folders holds no pipeline.
+    """
+    for path, kind, make_it in (
+        (reference, "trained", "Train one with `python -m spacy project run train`."),
+        (compiled, "compiled", "Compile one with `python -m spacy project run optimize`."),
+    ):
+        if not (path / "config.cfg").is_file():
+            raise UserError(f"There is no {kind} pipeline in {path}. {make_it}")
+
+
+def read_engine(compiled: Path) -> Dict[str, str]:
+    """Read what runs a compiled pipeline.
+
+    RETURNS (Dict[str, str]): Its "engine" and "precision".
+    RAISES (UserError): If the folder holds no compiled pipeline.
+    """
+    manifests = [srsly.read_json(path) for path in compiled.glob(f"*/{MANIFEST}")]
+    if not manifests:
+        raise UserError(f"{compiled} has no compiled transformer. Make one with `python -m spacy project run optimize`.")
+    return {key: manifests[0][key] for key in ("engine", "precision")}
+
+
+def get_folder_digest(folder: Path) -> str:
+    """Digest all files of a folder, to tell whether it is still the same.
+
+    RETURNS (str): SHA-256 over their names and contents, in hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode("utf8"))
+        with path.open("rb") as file_:
+            digest.update(hashlib.file_digest(file_, "sha256").digest())
+    return digest.hexdigest()
+
+
+def require_gpu(gpu: int) -> None:
+    """Check that there is a GPU if one is asked for.
+
+    gpu (int): Its number, -1 for the CPU.
+    RAISES (UserError): If there is none.
+    """
+    if gpu < 0:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"GPU {gpu} was asked for, but torch finds no GPU here. Use `--vars.gpu -1` for the CPU, "
+            "or install a torch build with CUDA."
+        )
+
+
+def load_pipeline(name: str, compiled: List[str], threads: int, use_gpu: bool) -> Language:
+    """Load a pipeline and run it once, which starts its engine.
+
+    name (str): What `spacy.load` takes.
+    compiled (List[str]): Names of its compiled transformers.
+    threads (int): Threads it may use.
+    use_gpu (bool): Run on the GPU that this process was given.
+    RETURNS (Language): The pipeline, which takes documents of any length.
+    """
+    settings: Dict[str, Any] = {}
+    for component in compiled:
+        settings[f"components.{component}.threads"] = threads
+        if use_gpu:
+            settings[f"components.{component}.device"] = "cuda"
+    if use_gpu and not compiled:
+        spacy.require_gpu()
+    nlp = spacy.load(name, config=settings)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    # Memory is bounded by words a batch and by cutting long documents, not by refusing them.
+    nlp.max_length = sys.maxsize
+    nlp("A first text starts the engine.")
+    return nlp

@@ -1,0 +1,70 @@
+"""The folder of a compiled encoder: the engine's files, the tokenizer, and a manifest that says what they are."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import srsly
+
+from ..common.machine import FAST_WITH, describe_machine
+from ..compiled_transformer.artefact import FORMAT, MANIFEST, TOKENIZER, get_digest, read_tokenizer
+from .reference import Reference
+
+TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
+
+
+class Artefact(NamedTuple):
+    """A compiled encoder on disk."""
+
+    folder: Path
+    manifest: Dict[str, Any]
+
+
+def finish_artefact(
+    reference: Reference, folder: Path, engine: str, precision: str, options: Optional[Dict[str, Any]] = None
+) -> Artefact:
+    """Add the tokenizer and the manifest to a folder with the engine's files.
+
+    reference (Reference): The pipeline that the encoder comes from.
+    folder (Path): Folder with the engine's files, as `compiled_transformer` reads them.
+    engine (str): Name of the engine, also its name on PyPI and to import.
+    precision (str): "fp32", "int8" and so on, for people to read.
+    options (Optional[Dict[str, Any]]): The engine's own settings that belong to the artefact.
+    RETURNS (Artefact): The complete artefact.
+    """
+    tokenizer = reference.tokenizer.backend_tokenizer
+    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf8")
+    special = read_tokenizer((folder / TOKENIZER).read_bytes()).encode("a").special_tokens_mask
+    config = reference.encoder.config
+    manifest = {
+        "format": FORMAT,
+        "engine": engine,
+        "precision": precision,
+        "options": options or {},
+        "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
+        "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT],
+        "width": reference.width,
+        "max_length": reference.max_length,
+        "pad_id": config.pad_token_id or 0,
+        "n_prefix": special.index(0),
+        "n_suffix": special[::-1].index(0),
+        "encoder": {
+            "architecture": type(reference.encoder).__name__,
+            "layers": config.num_hidden_layers,
+            "parameters": reference.encoder.num_parameters(),
+        },
+        "machine": describe_machine(),
+        "files": {path.name: get_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
+    }
+    return write_manifest(folder, manifest)
+
+
+def get_requirements(engine: str) -> List[str]:
+    """RETURNS (List[str]): What pip has to install to run an engine: the versions that were measured here."""
+    packages = [engine, "transformers", "safetensors"] if engine == "torch" else [engine]
+    return [f"{package}=={version(package)}" for package in packages]
+
+
+def write_manifest(folder: Path, manifest: Dict[str, Any]) -> Artefact:
+    srsly.write_json(folder / MANIFEST, manifest)
+    return Artefact(folder, manifest)

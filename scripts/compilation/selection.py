@@ -1,0 +1,122 @@
+"""Choose among the candidates that keep the entities."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import srsly
+from thinc.api import Config
+
+from ..common.console import UserError
+from ..common.files import replace_when_done
+from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
+from ..compiled_transformer.artefact import PORTABLE as PORTABLE_PREFIX
+from .artefact_writer import write_manifest
+
+PORTABLE = "onnxruntime-fp32"  # The candidate that every CPU runs.
+# For each objective: the number in a row, and whether more of it is better.
+OBJECTIVES = {"throughput": ("speedup", True), "latency": ("latency_speedup", True), "size": ("size_mb", False)}
+# The simpler first: how much has to be installed where the pipeline runs, and how far the numbers are from training's.
+ENGINES = ["onnxruntime", "openvino", "torch"]
+PRECISIONS = ["fp32", "bf16", "fp16", "int8", "int8+bf16"]
+# Candidates closer than this are tied: rounds on a quiet machine differ by about as much.
+NOISE = 0.03
+
+
+def find_best(rows: List[Dict[str, Any]], objective: str) -> Optional[Dict[str, Any]]:
+    """Find the best row that passed. A tie within the noise goes to the simpler one, then to the earlier one.
+
+    rows (List[Dict[str, Any]]): All rows.
+    objective (str): One of OBJECTIVES.
+    RETURNS (Optional[Dict[str, Any]]): The best row, None if none passed.
+    """
+    passed = [row for row in rows if row["status"] == "passed"]
+    if not passed:
+        return None
+    return min((row for row in passed if is_tied(row, passed, objective)), key=get_complexity)
+
+
+def is_tied(row: Dict[str, Any], rows: List[Dict[str, Any]], objective: str) -> bool:
+    """RETURNS (bool): Whether a row is as good as the best of all, within the noise."""
+    number, more_is_better = OBJECTIVES[objective]
+    best = (max if more_is_better else min)(other[number] for other in rows)
+    return abs(row[number] - best) <= NOISE * best
+
+
+def get_complexity(row: Dict[str, Any]) -> Tuple[int, int, int]:
+    return ENGINES.index(row["engine"]), PRECISIONS.index(row["precision"]), len(row["settings"])
+
+
+def choose(rows: List[Dict[str, Any]], objective: str) -> Optional[str]:
+    """Mark the best row that passed as "chosen", and say of the others why they are not.
+
+    RETURNS (Optional[str]): Name of the chosen candidate, None if none passed.
+    """
+    chosen = find_best(rows, objective)
+    if chosen is None:
+        return None
+    passed = [row for row in rows if row["status"] == "passed"]
+    for row in passed:
+        if row is not chosen:
+            row["reason"] += f"; {why_second(row, chosen, is_tied(row, passed, objective), objective)}"
+    chosen["reason"] += f"; best {objective} of those that keep the entities"
+    chosen["status"] = "chosen"
+    return chosen["name"]
+
+
+def why_second(row: Dict[str, Any], chosen: Dict[str, Any], tied: bool, objective: str) -> str:
+    if tied:
+        return f"as good as {chosen['name']} within the noise, which is simpler"
+    worse = {"throughput": "slower", "latency": "slower", "size": "larger"}[objective]
+    return f"{worse} than {chosen['name']}"
+
+
+def copy_chosen(
+    candidates: Path, output: Path, transformer: str, report: Dict[str, Any], *, portable: bool = False
+) -> None:
+    """Put the chosen candidate where compiled pipelines are, with what was measured in its manifest.
+
+    candidates (Path): Folder with all candidates.
+    output (Path): Folder to write or replace.
+    transformer (str): Name of the transformer component.
+    report (Dict[str, Any]): What optimize.json will hold.
+    portable (bool): Keep a second encoder beside a fast one that not every CPU is made for.
+    RAISES (UserError): If the portable candidate did not pass the gate.
+    """
+    row = next(row for row in report["candidates"] if row["name"] == report["chosen"])
+    measured = {
+        "reference_ents_f": report["reference"]["ents_f"],
+        **{key: row[key] for key in ("ents_f", "drop_interval", "speedup", "latency_speedup")},
+    }
+    with replace_when_done(output) as path:
+        shutil.copytree(candidates / row["folder"], path)
+        config = Config().from_disk(path / "config.cfg", interpolate=False)
+        config["components"][transformer].update(row["settings"])
+        config.to_disk(path / "config.cfg")
+        manifest = srsly.read_json(path / transformer / MANIFEST)
+        write_manifest(path / transformer, {**manifest, "measured_on_dev": measured})
+        if portable and manifest["cpu_features"]:
+            passed = [row["name"] for row in report["candidates"] if row["status"] == "passed"]
+            if PORTABLE not in passed:
+                raise UserError(f"{PORTABLE} did not pass the gate, so there is nothing portable to keep.")
+            add_portable(candidates / PORTABLE, path, transformer)
+
+
+def add_portable(source: Path, pipeline: Path, transformer: str) -> None:
+    """Put the encoder of another candidate into a pipeline, for CPUs that the pipeline's own is not made for.
+
+    source (Path): Folder of the other candidate.
+    pipeline (Path): Folder of the pipeline.
+    transformer (str): Name of the transformer component in both.
+    """
+    folder = pipeline / transformer
+    manifest, other = (srsly.read_json(path / transformer / MANIFEST) for path in (pipeline, source))
+    for name in other["files"]:
+        if name != TOKENIZER:
+            shutil.copy(source / transformer / name, folder / f"{PORTABLE_PREFIX}{name}")
+            manifest["files"][f"{PORTABLE_PREFIX}{name}"] = other["files"][name]
+    manifest["portable"] = {key: other[key] for key in ("engine", "precision", "options", "requirements")}
+    write_manifest(folder, manifest)
+    meta = srsly.read_json(pipeline / "meta.json")
+    meta["requirements"] = sorted({*meta["requirements"], *other["requirements"]})
+    srsly.write_json(pipeline / "meta.json", meta)

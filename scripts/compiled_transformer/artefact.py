@@ -1,0 +1,87 @@
+"""The files of a compiled encoder: manifest, digests, and which of two artefacts this CPU runs."""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from tokenizers import Tokenizer
+
+from .cpu import read_cpu_features
+
+FORMAT = 1  # Of the manifest and the files; a larger one is for a newer version of this package.
+MANIFEST = "engine.json"
+TOKENIZER = "tokenizer.json"
+PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
+
+
+def read_manifest(data: bytes, where: str) -> Dict[str, Any]:
+    """Read a manifest that this version of the code can run.
+
+    data (bytes): The content of engine.json.
+    where (str): What it belongs to, for messages.
+    RAISES (ValueError): If it is of a newer format than this code knows.
+    """
+    manifest = json.loads(data)
+    if manifest.get("format", FORMAT) > FORMAT:
+        # Of several copies in a process the one that was imported first runs all pipelines.
+        package = __name__.partition(".")[0]
+        owner = "this project" if package == "scripts" else f"the package {package}"
+        raise ValueError(
+            f"The compiled transformer in {where} has format {manifest['format']}, and the code that runs it, that of "
+            f"{owner}, knows formats up to {FORMAT}. Upgrade {owner}, or load this pipeline before any other compiled one."
+        )
+    return manifest
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """RAISES (ValueError): If the file is missing, or its name leads out of the folder."""
+    if Path(name).name != name:
+        raise ValueError(f"{MANIFEST} in {folder} names a file outside its folder: {name!r}. Don't use this pipeline.")
+    if not (folder / name).is_file():
+        raise ValueError(f"{name} is missing in {folder}. Copy the whole pipeline again.")
+    return (folder / name).read_bytes()
+
+
+def get_digest(data: bytes) -> str:
+    """RETURNS (str): SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_tokenizer(data: bytes) -> Tokenizer:
+    """Read a fast tokenizer, without the truncation and padding that may be saved in it."""
+    tokenizer = Tokenizer.from_buffer(data)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def choose_artefact(
+    manifest: Dict[str, Any], files: Dict[str, bytes]
+) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
+    """Fall back to the portable artefact, or warn, if this CPU lacks what the fast one needs.
+
+    RETURNS (Tuple): Manifest and files of the artefact to run.
+    """
+    features = read_cpu_features()
+    if features is None:
+        return manifest, files
+    missing = [" or ".join(needed) for needed in manifest["cpu_features"] if not features & set(needed)]
+    if not missing:
+        return manifest, files
+    portable = manifest.get("portable")
+    what = (
+        f"This pipeline's transformer was compiled to {manifest['precision']} for a CPU with {' and '.join(missing)}, "
+        "which this one lacks."
+    )
+    if portable is None:
+        warnings.warn(
+            f"{what} It may be slow here, or less exact. Compile it again on a machine like this one (`python -m spacy "
+            "project run optimize`), or there with `--portable`."
+        )
+        return manifest, files
+    warnings.warn(f"{what} Its portable encoder ({portable['engine']}, {portable['precision']}) is used instead.")
+    return portable, {
+        name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)
+    }

@@ -1,0 +1,217 @@
+"""The artefact in memory, and its engines, started once in each process."""
+
+import json
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+
+import numpy
+import srsly
+from thinc.shims import Shim
+from thinc.types import Floats3d
+
+from .artefact import MANIFEST, TOKENIZER, choose_artefact, get_digest, read_file, read_manifest, read_tokenizer
+from .cpu import get_threads
+from .engines import Engine, make_inputs, start_engine
+from .observation import Observer
+from .remote import RemoteEncoder, get_encoder_id
+from .windows import Tokens, Window
+from .wordpieces import Padded, Wordpieces, align, split_long_windows
+
+
+class CompiledEncoder(Shim):
+    """Own the files of an exported encoder and the engine that runs it.
+
+    The files are `engine.json` (the manifest: what the artefact is), `tokenizer.json` and the engine's own. They stay
+    in memory: engines are started when they are first used, again in every process, and when the pipeline is saved.
+    """
+
+    _lock = threading.Lock()  # Of all encoders: engines are started one after the other.
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.manifest: Dict[str, Any] = {}
+        self._files: Dict[str, bytes] = {}
+        self._artefact: Optional[Tuple] = None  # What `choose_artefact` chose for this CPU
+        self._engines: Dict[Tuple, Any] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
+        self.observer = Observer()
+
+    def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
+        """Use the files in a folder.
+
+        manifest_only (bool): Leave the encoder and tokenizer where they are, or missing: a service has them.
+        RAISES (ValueError): If a file is missing or is not the one that `engine.json` describes.
+        """
+        if not (folder / MANIFEST).is_file():
+            raise ValueError(f"There is no {MANIFEST} in {folder}: not a compiled transformer. Run optimize again.")
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), str(folder))
+        if manifest_only:
+            return self._use_remote(manifest)
+        files = {name: read_file(folder, name) for name in manifest["files"]}
+        return self._use(manifest, files, str(folder))
+
+    def from_bytes(self, data: bytes, manifest_only: bool = False) -> "CompiledEncoder":
+        """Use the files from `CompiledTransformer.to_bytes`."""
+        files = srsly.msgpack_loads(data)
+        manifest = read_manifest(files.pop(MANIFEST), "the bytes")
+        if manifest_only:
+            return self._use_remote(manifest)
+        return self._use(manifest, files, "the bytes")
+
+    def _use(self, manifest: Dict[str, Any], files: Dict[str, bytes], where: str) -> "CompiledEncoder":
+        for name, digest in manifest["files"].items():
+            if name not in files:
+                raise ValueError(f"{name} is missing in {where}. Copy the whole pipeline again.")
+            if get_digest(files[name]) != digest:
+                raise ValueError(
+                    f"{name} in {where} is not the file that {MANIFEST} describes (its SHA-256 differs): damaged, or "
+                    "changed by somebody. Copy the pipeline from where it was built, or build it again."
+                )
+        self.manifest = manifest
+        self._files = files
+        self.tokenizer = read_tokenizer(files[TOKENIZER])
+        self._artefact = None
+        self._engines = {}
+        return self
+
+    def _use_remote(self, manifest: Dict[str, Any]) -> "CompiledEncoder":
+        self.manifest = manifest
+        self._files = {}
+        self._engines = {}
+        return self
+
+    def read_files(self) -> Dict[str, bytes]:
+        """RETURNS (Dict[str, bytes]): Content of all files by name, the manifest too."""
+        self.check_loaded()
+        manifest = json.dumps(self.manifest, indent=2, ensure_ascii=False).encode("utf8")
+        return {MANIFEST: manifest, **self._files}
+
+    def get_wordpieces(self, tokens: Tokens, windows: List[Window]) -> Wordpieces:
+        """Tokenize windows and align their wordpieces to tokens.
+
+        tokens (Tokens): All tokens of the batch.
+        windows (List[Window]): First token and end of each.
+        RETURNS (Wordpieces): Those of all windows; one with more than the encoder has positions is split.
+        """
+        self.check_loaded()
+        first_tokens, ends = numpy.asarray(windows).T
+        starts = tokens.starts[first_tokens]
+        texts = [tokens.text[start:end] for start, end in zip(starts.tolist(), tokens.ends[ends - 1].tolist())]
+        # Not `encode_batch`: its threads don't survive a fork, and compete with the engine's.
+        encodings = [self.tokenizer.encode(text) for text in texts]
+        lengths = numpy.asarray([len(encoding) for encoding in encodings])
+        n_wordpieces = int(lengths.sum())
+        ids = numpy.fromiter(
+            chain.from_iterable(encoding.ids for encoding in encodings), dtype="int64", count=n_wordpieces
+        )
+        offsets = numpy.fromiter(
+            chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
+            dtype="int64",
+            count=2 * n_wordpieces,
+        ).reshape(-1, 2)
+        offsets += numpy.repeat(starts, lengths)[:, None]
+        first, last = align(tokens, offsets[:, 0], offsets[:, 1])
+        return split_long_windows(
+            Wordpieces(lengths, ids, first, last),
+            self.manifest["max_length"],
+            self.manifest["n_prefix"],
+            self.manifest["n_suffix"],
+        )
+
+    def predict(self, batches: List[Padded], settings: Dict[str, Any]) -> Iterator[Floats3d]:
+        """Run the engine, on several micro-batches at once if there are several: one thread each does more together
+        than all threads on one, which have to wait for each other after every operation.
+
+        settings (Dict[str, Any]): The component's.
+        YIELDS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state of each micro-batch, float32.
+        """
+        device, threads = settings["device"], get_threads(settings)
+        streams = min(threads, len(batches)) if device == "cpu" else 1
+        if streams == 1:
+            for batch in batches:
+                n_windows, length = batch.ids.shape
+                is_warm = n_windows == 1 and length in settings["warm_up_lengths"]
+                engine = self.get_engine(device, threads, 1, length if is_warm else None)
+                yield engine(batch.ids, batch.mask)
+            return
+        engine = self.get_engine(device, threads, threads)
+        with ThreadPoolExecutor(streams) as executor:
+            running: Deque[Future] = deque()
+            for batch in batches:
+                running.append(executor.submit(engine, batch.ids, batch.mask))
+                # No more than the next ones: their outputs wait in memory.
+                if len(running) > streams:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
+    def warm_up(self, settings: Dict[str, Any]) -> None:
+        """Start the engines for texts of one window.
+
+        settings (Dict[str, Any]): The component's.
+        """
+        for length in settings["warm_up_lengths"]:
+            if length <= self.manifest["max_length"]:
+                engine = self.get_engine(settings["device"], get_threads(settings), 1, length)
+                engine(*make_inputs(length))
+
+    def get_engine(self, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
+        """Start the engine, once in each process: its threads don't survive a fork.
+
+        device (str): "cpu" or "cuda".
+        threads (int): Threads of the engine.
+        streams (int): Calls that run at once and share the threads.
+        length (Optional[int]): Take only one window of this length at a time. None takes any number and length.
+        RETURNS (Engine): The engine, which any Python thread may call.
+        RAISES (ValueError): If the engine is unknown, or has no such device.
+        RAISES (ImportError): If the engine is not installed.
+        """
+        manifest, files = self.get_artefact()
+        if manifest["engine"] != "openvino":
+            length = None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
+        key = (os.getpid(), device, threads, streams, length)
+        if key not in self._engines:
+            with self._lock:
+                if key not in self._engines:
+                    self._engines[key] = start_engine(manifest, files, device, threads, streams, length)
+        return self._engines[key]
+
+    def get_artefact(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
+        """RETURNS (Tuple): Manifest and files of what this CPU runs, from `choose_artefact`."""
+        self.check_loaded()
+        if self._artefact is None:
+            with self._lock:
+                if self._artefact is None:
+                    self._artefact = choose_artefact(self.manifest, self._files)
+        return self._artefact
+
+    def get_remote(self, settings: Dict[str, Any]) -> RemoteEncoder:
+        """Open connections to a service, once in each process: two processes must not share any.
+
+        settings (Dict[str, Any]): The component's.
+        """
+        key = (os.getpid(), settings["remote"])
+        with self._lock:
+            if key not in self._engines:
+                encoder_id = get_encoder_id(self.manifest, settings)
+                self._engines[key] = RemoteEncoder(settings["remote"], encoder_id, self.manifest["width"])
+        return self._engines[key]
+
+    def check_loaded(self) -> None:
+        """RAISES (ValueError): If there is no artefact yet."""
+        if not self.manifest:
+            raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_artefact": None, "_engines": {}, "observer": Observer()}
+
+    def to_bytes(self) -> bytes:
+        """RETURNS (bytes): All files as msgpack."""
+        return srsly.msgpack_dumps(self.read_files())
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Nothing to do: the component's `device` setting says where the engine runs."""

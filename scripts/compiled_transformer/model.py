@@ -1,0 +1,173 @@
+"""The thinc model: Docs to token vectors."""
+
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import numpy
+from spacy import util
+from spacy.tokens import Doc
+from thinc.api import Model, NumpyOps, Ops
+from thinc.types import Floats2d, Floats3d, Ints1d
+
+from .encoder import CompiledEncoder
+from .observation import ENCODER, POOLING, WORDPIECES
+from .windows import Tokens, Window, get_tokens, get_windows
+from .wordpieces import Padded, get_budget, get_micro_batches, pad
+
+WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
+NO_TRAINING = (
+    "A compiled transformer can't be trained: it has no gradients. Train the pipeline it was made from and compile "
+    "that again, or list the component in both `frozen_components` and `annotating_components`."
+)
+
+
+def build_compiled_transformer() -> Model[List[Doc], List[Floats2d]]:
+    """Build the model around an encoder that is still to be loaded.
+
+    RETURNS (Model[List[Doc], List[Floats2d]]): Docs to token vectors, one `(n_tokens, width)` array a Doc.
+    """
+    return Model("compiled_transformer", forward, shims=[CompiledEncoder()], dims={"nO": None})
+
+
+def forward(
+    model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
+) -> Tuple[List[Floats2d], Callable]:
+    """Encode a batch of Docs.
+
+    A token's vector is the mean over all wordpieces aligned to it, from every window that covers it, as in
+    spacy-transformers (`layers/trfs2arrays.py` with `reduce_mean.v1`); a token without any gets zeros.
+    """
+    if is_train:
+        raise ValueError(NO_TRAINING)
+    encoder: CompiledEncoder = model.shims[0]
+    encoder.check_loaded()
+    if model.attrs["remote"] is not None:
+        vectors = encoder.get_remote(model.attrs).encode(docs, model.attrs["batch_wordpieces"])
+        return [model.ops.asarray2f(array) for array in vectors], no_backprop
+    with encoder.observer.stage(WORDPIECES):
+        tokens, groups = cut(model, docs)
+        # Padding and special tokens are added to one more row than there are tokens.
+        sums = numpy.zeros((len(tokens.starts) + 1, model.get_dim("nO")), dtype="float32")
+        counts = numpy.zeros(len(sums), dtype="int64")
+    for group in groups:
+        add_windows(sums, counts, encoder, tokens, group, model.attrs)
+    with encoder.observer.stage(POOLING):
+        return split_by_doc(model.ops, docs, sums, counts), no_backprop
+
+
+def stream_vectors(model: Model[List[Doc], List[Floats2d]], doc: Doc) -> Iterator[Floats2d]:
+    """Encode one Doc, group of windows by group of windows, and keep only the rows that later windows add to.
+
+    YIELDS (Floats2d): *Shape:* (n_tokens, width). Vectors of consecutive tokens.
+    RAISES (ValueError): If the vectors come from a service.
+    """
+    if model.attrs["remote"] is not None:
+        raise ValueError("Vectors that come from a service can't be streamed. Load the pipeline without the setting 'remote'.")
+    if not len(doc):
+        return
+    encoder: CompiledEncoder = model.shims[0]
+    tokens, groups = cut(model, [doc])
+    width = model.get_dim("nO")
+    sums, counts, start = numpy.zeros((0, width), dtype="float32"), numpy.zeros(0, dtype="int64"), 0
+    for number, group in enumerate(groups):
+        complete = groups[number + 1][0][0] if number + 1 < len(groups) else len(doc)
+        # One row more, for special tokens and padding.
+        missing = max(complete, max(end for _, end in group)) - start + 1 - len(sums)
+        sums = numpy.concatenate((sums, numpy.zeros((missing, width), dtype="float32")))
+        counts = numpy.concatenate((counts, numpy.zeros(missing, dtype="int64")))
+        add_windows(sums, counts, encoder, tokens, group, model.attrs, start)
+        n_complete = complete - start
+        yield divide(sums[:n_complete], counts[:n_complete])
+        sums, counts, start = sums[n_complete:-1].copy(), counts[n_complete:-1].copy(), complete
+
+
+def cut(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Tuple[Tokens, List[List[Window]]]:
+    """Cut Docs into windows, and these into groups that are encoded one after the other.
+
+    RETURNS (Tuple[Tokens, List[List[Window]]]): The tokens of all Docs, and the groups.
+    """
+    settings = model.attrs
+    windows = get_windows(docs, settings["spans"], settings["window"], settings["stride"])
+    return get_tokens(docs), list(util.minibatch(windows, WINDOWS_AT_ONCE))
+
+
+def add_windows(
+    sums: Floats2d,
+    counts: Ints1d,
+    encoder: CompiledEncoder,
+    tokens: Tokens,
+    windows: List[Window],
+    settings: Dict[str, Any],
+    first: int = 0,
+) -> None:
+    """Encode windows, and add the vectors of their wordpieces to those of their tokens.
+
+    sums (Floats2d): *Shape:* (n_tokens + 1, width). The last row is for padding and special tokens.
+    counts (Ints1d): *Shape:* (n_tokens + 1,). Wordpieces that were added.
+    tokens (Tokens): All tokens of the batch.
+    windows (List[Window]): First token and end of each.
+    settings (Dict[str, Any]): The component's.
+    first (int): The token that the first row is for.
+    """
+    observer = encoder.observer
+    with observer.stage(WORDPIECES):
+        wordpieces = encoder.get_wordpieces(tokens, windows)
+        # Special tokens have -1, and stay below 0.
+        wordpieces = wordpieces._replace(first=wordpieces.first - first, last=wordpieces.last - first)
+        budget = get_budget(wordpieces, settings)
+        batches = get_micro_batches(wordpieces.lengths, budget, recurs=budget == settings["batch_wordpieces"])
+        padded = [pad(wordpieces, batch, length, encoder.manifest, len(sums) - 1) for batch, length in batches]
+    observer.count(wordpieces, windows, padded)
+    with observer.stage(ENCODER):
+        outputs = observer.finish(encoder.predict(padded, settings))
+    with observer.stage(POOLING):
+        for micro_batch, vectors in zip(padded, outputs):
+            add_to_tokens(sums, counts, micro_batch, vectors)
+
+
+def no_backprop(d_vectors: List[Floats2d]) -> List[Doc]:
+    raise ValueError(NO_TRAINING)
+
+
+def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Floats3d) -> None:
+    """Add wordpiece vectors to the sums of the tokens that they are aligned to.
+
+    sums (Floats2d): *Shape:* (n_tokens + 1, width). Changed in place.
+    counts (Ints1d): *Shape:* (n_tokens + 1,). Number of vectors in each sum, changed in place.
+    vectors (Floats3d): *Shape:* (n_windows, length, width).
+    """
+    ops = NumpyOps()
+    rows = vectors.reshape(-1, vectors.shape[-1])
+    first, last = padded.first.ravel(), padded.last.ravel()
+    ops.scatter_add(sums, first, rows)
+    counts += numpy.bincount(first, minlength=len(counts))
+    # A wordpiece like "cannot" belongs to two tokens, "can" and "not".
+    for step in range(1, int((last - first).max()) + 1):
+        shared = numpy.flatnonzero(first + step <= last)
+        ops.scatter_add(sums, first[shared] + numpy.int32(step), rows[shared])
+        counts += numpy.bincount(first[shared] + step, minlength=len(counts))
+
+
+def split_by_doc(ops: Ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[Floats2d]:
+    """Divide the sums by the counts.
+
+    RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added.
+    """
+    means = divide(sums, counts)
+    if len(docs) == 1:
+        return [ops.asarray2f(means[:-1])]
+    vectors, start = [], 0
+    for doc in docs:
+        end = start + len(doc)
+        # One array a Doc: a view would keep the whole batch alive as long as one of its Docs.
+        vectors.append(ops.asarray2f(means[start:end].copy()))
+        start = end
+    return vectors
+
+
+def divide(sums: Floats2d, counts: Ints1d) -> Floats2d:
+    """Turn sums into means in place, since the vectors of a very long Doc are most of the memory that it takes.
+
+    RETURNS (Floats2d): The same array.
+    """
+    sums /= numpy.maximum(counts, 1).astype("float32")[:, None]
+    return sums

@@ -1,0 +1,219 @@
+"""Convert an annotated corpus to .spacy corpora for train, dev and test."""
+
+import contextlib
+import hashlib
+import itertools
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set
+
+import srsly
+import tqdm
+from spacy.tokens import Doc, DocBin
+from spacy.util import get_lang_class, minibatch
+from spacy.vocab import Vocab
+
+from ..common.console import UserError
+from ..common.files import check_kept, replace_when_done
+from .detect import FORMATS, detect_format, read_sentences
+from .labels import Labels, parse_labels
+from .sentence import Sentence, Settings
+
+SPLITS = ("train", "dev", "test")
+AUTO = "auto"
+MISALIGNED = ("error", "skip")
+
+
+def convert(
+    source: Path,
+    output_dir: Path,
+    *,
+    dev: Optional[Path] = None,
+    test: Optional[Path] = None,
+    format_name: str = AUTO,
+    labels: str = "",
+    lang: str = "en",
+    encoding: str = "",
+    misaligned: str = MISALIGNED[0],
+    n_sents: int = 10,
+    shares: Dict[str, float],
+    seed: int = 0,
+    metrics: Optional[Path] = None,
+    silent: bool = True,
+) -> Dict[str, Any]:
+    """Write train.spacy, dev.spacy, test.spacy and the counts, all of them or none.
+
+    source (Path): Annotated corpus.
+    output_dir (Path): Folder for the corpora.
+    dev (Optional[Path]): File for dev, instead of a share of the source.
+    test (Optional[Path]): File for test, instead of a share of the source.
+    format_name (str): One of FORMATS, or "auto" to look at each file.
+    labels (str): Labels to rename or drop, see `parse_labels`.
+    lang (str): Code of the language.
+    encoding (str): Encoding of text files, empty for that of the format.
+    misaligned (str): "error" or "skip", for spans that don't hit token borders.
+    n_sents (int): Sentences in a Doc, at most; a Doc never spans two documents.
+    shares (Dict[str, float]): Share of the Docs for "dev" and "test"; train gets the rest.
+    seed (int): Seed of the split.
+    metrics (Optional[Path]): JSON file for the counts.
+    silent (bool): Show no progress bar.
+    RETURNS (Dict[str, Any]): What is written to metrics: the settings, the duplicates, and of each split `count`.
+    RAISES (UserError): For a file that is missing, damaged or out of format, too small to split, or would be overwritten.
+    """
+    check_choice("--format", format_name, (AUTO, *FORMATS))
+    check_choice("--misaligned", misaligned, MISALIGNED)
+    check_language(lang)
+    settings = Settings(parse_labels(labels), lang, encoding, misaligned)
+    # Test comes first, as it is kept whole; then the others lose what was read before them.
+    paths = {split: path for split, path in (("test", test), ("dev", dev), ("train", source)) if path is not None}
+    targets = {split: output_dir / f"{split}.spacy" for split in SPLITS}
+    check_kept(paths.values(), [*targets.values(), *([metrics] if metrics is not None else [])])
+    seen: Set[bytes] = set()
+    vocab = Vocab()
+    found: Set[str] = set()
+    docs: Dict[str, List[Doc]] = {}
+    files: Dict[str, Dict[str, Any]] = {}
+    for split, path in paths.items():
+        name = detect_format(path) if format_name == AUTO else format_name
+        duplicates: Counter = Counter()
+        sentences = rename_labels(read_sentences(path, name, settings), settings.labels, found)
+        kept = drop_duplicates(sentences, seen, duplicates, keep=split == "test")
+        progress = tqdm.tqdm(kept, desc="Sentences", unit="", disable=silent, leave=False)
+        docs[split] = [make_doc(vocab, group) for group in group_sentences(progress, n_sents)]
+        files[split] = {"name": path.name, "format": name, "duplicates": duplicates["sentences"]}
+        if not docs[split]:
+            others = " and ".join(str(paths[other]) for other in docs if other != split)
+            raise UserError(f"{path}: all its sentences are in {others}, too. Name another file.")
+    own = {split: docs[split] for split in ("dev", "test") if split in docs}
+    splits = split_docs(docs["train"], {**shares, **dict.fromkeys(own, 0.0)}, seed, source, own)
+    counts = {
+        "source": source.name,
+        "files": files,
+        "lang": lang,
+        "labels": settings.labels.renamed,
+        "labels_not_found": sorted(set(settings.labels.renamed) - found),
+        "seed": seed,
+        "n_sents": n_sents,
+        "duplicates": sum(file_["duplicates"] for file_ in files.values()),
+        "skipped": {reason: n for reason, n in settings.skipped.items() if n},
+        "splits": {split: count(split_docs_) for split, split_docs_ in splits.items()},
+    }
+    # All files are written before the first one is renamed, so that they belong together.
+    with contextlib.ExitStack() as stack:
+        for split, split_docs_ in splits.items():
+            path = stack.enter_context(replace_when_done(targets[split]))
+            DocBin(docs=split_docs_, store_user_data=True).to_disk(path)
+        if metrics is not None:
+            path = stack.enter_context(replace_when_done(metrics))
+            srsly.write_json(path, counts)
+    return counts
+
+
+def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
+
+
+def check_language(lang: str) -> None:
+    """RAISES (UserError): If spaCy has no such language."""
+    try:
+        get_lang_class(lang)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"--lang: spaCy has no language {lang!r}. Expected a code such as en, de or xx.") from error
+
+
+def rename_labels(sentences: Iterable[Sentence], labels: Labels, found: Set[str]) -> Iterator[Sentence]:
+    """Give entities their new labels, and drop those that have none.
+
+    found (Set[str]): Gets the old labels.
+    """
+    for sentence in sentences:
+        found.update(tag[2:] for tag in sentence.tags if tag and tag != "O")
+        yield sentence._replace(tags=labels.rename(sentence.tags))
+
+
+def drop_duplicates(
+    sentences: Iterable[Sentence], seen: Set[bytes], duplicates: Counter, *, keep: bool = False
+) -> Iterator[Sentence]:
+    """Keep the first of all sentences with the same words.
+
+    seen (Set[bytes]): Digests of the sentences before; gets those of these.
+    duplicates (Counter): Gets the number of dropped "sentences".
+    keep (bool): Drop nothing.
+    """
+    for sentence in sentences:
+        # A digest instead of the text: WikiNER in full has 140,000 sentences.
+        digest = hashlib.blake2b(" ".join(sentence.words).encode("utf8"), digest_size=16).digest()
+        if digest in seen and not keep:
+            duplicates["sentences"] += 1
+        else:
+            seen.add(digest)
+            yield sentence
+
+
+def group_sentences(sentences: Iterable[Sentence], n_sents: int) -> Iterator[List[Sentence]]:
+    """Group sentences that follow each other, never of two documents."""
+    for _, document in itertools.groupby(sentences, key=lambda sentence: sentence.document):
+        yield from minibatch(document, size=n_sents)
+
+
+def make_doc(vocab: Vocab, sentences: Iterable[Sentence]) -> Doc:
+    """Join sentences to one Doc with parts of speech and spaces, if all have them, entities and sentence starts."""
+    sentences = list(sentences)
+    words, tags, sent_starts = [], [], []
+    for sentence in sentences:
+        words.extend(sentence.words)
+        tags.extend(sentence.tags)
+        sent_starts.extend([True] + [False] * (len(sentence.words) - 1))
+    pos = join([sentence.pos for sentence in sentences])
+    spaces = join([sentence.spaces for sentence in sentences])
+    return Doc(vocab, words=words, spaces=spaces, tags=pos, ents=tags, sent_starts=sent_starts)
+
+
+def join(lists: List[Optional[List[Any]]]) -> Optional[List[Any]]:
+    """RETURNS (Optional[List[Any]]): All lists as one, None if one of them is missing."""
+    joined: List[Any] = []
+    for one in lists:
+        if one is None:
+            return None
+        joined.extend(one)
+    return joined
+
+
+def split_docs(
+    docs: List[Doc], shares: Dict[str, float], seed: int, source: Path, own: Dict[str, List[Doc]]
+) -> Dict[str, List[Doc]]:
+    """Shuffle the Docs by the seed and cut them into train, dev and test.
+
+    own (Dict[str, List[Doc]]): The Docs of splits that have a file of their own, in its order.
+    RAISES (UserError): If a split would get no Doc.
+    """
+    shuffled = list(docs)
+    random.Random(seed).shuffle(shuffled)
+    n_dev, n_test = (round(len(docs) * shares[split]) for split in ("dev", "test"))
+    splits = {
+        "train": shuffled[n_dev + n_test :],
+        "dev": shuffled[:n_dev],
+        "test": shuffled[n_dev : n_dev + n_test],
+        **own,
+    }
+    empty = [split for split, split_docs_ in splits.items() if not split_docs_]
+    if empty:
+        raise UserError(
+            f"{source} makes {len(docs)} Docs, too few for a {' and a '.join(empty)} corpus with "
+            f"{shares['dev']:.0%} for dev and {shares['test']:.0%} for test. "
+            "Use more text, fewer sentences a Doc (`--vars.n_sents`), or other shares."
+        )
+    return splits
+
+
+def count(docs: List[Doc]) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): The number of "docs", "sentences", "tokens" and "entities" (by label)."""
+    entities = Counter(ent.label_ for doc in docs for ent in doc.ents)
+    return {
+        "docs": len(docs),
+        "sentences": sum(1 for doc in docs for _ in doc.sents),
+        "tokens": sum(len(doc) for doc in docs),
+        "entities": dict(sorted(entities.items())),
+    }

@@ -1,0 +1,99 @@
+"""Start Ray on this machine, run the front and the workers on it, and stop all of it."""
+
+import contextlib
+import logging
+import os
+import secrets
+from typing import Iterator
+
+# Before Ray is imported. No telemetry; no request logs; a machine without a GPU is no reason to hide one later.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Who reaches Ray's own ports can run programs. So they are open to this machine only, as on Windows and macOS always
+# (on Linux `ray.init` replaces 127.0.0.1 by the address in the network), and all of them, also those that Ray Serve
+# opens to the network nevertheless, to nobody without the token.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex()
+
+import ray  # noqa: E402
+from ray import serve  # noqa: E402
+from ray.serve.config import HTTPOptions  # noqa: E402
+from ray.serve.handle import DeploymentHandle  # noqa: E402
+from ray.serve.schema import DeploymentStatus, LoggingConfig  # noqa: E402
+
+from ..common.console import UserError  # noqa: E402
+from .front import BATCHES_PER_WORKER, Front  # noqa: E402
+from .replica import Replica  # noqa: E402
+from .served_pipeline import ServedPipeline  # noqa: E402
+from .settings import ServiceSettings  # noqa: E402
+
+NAME = "entities"
+OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a worker to the front.
+UNLIMITED = 1_000_000  # The front counts by itself.
+
+
+@contextlib.contextmanager
+def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) -> Iterator[None]:
+    """Serve inside the block. When it ends, what is running is finished.
+
+    pipeline (ServedPipeline): The pipeline.
+    threads (int): Threads of each worker's engine.
+    RAISES (UserError): If a worker can't load the pipeline, or there are too few GPUs.
+    """
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE,
+    )
+    try:
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        gpus = ray.cluster_resources().get("GPU", 0)
+        if settings.gpus_per_worker * settings.workers > gpus:
+            raise UserError(
+                f"{settings.workers} workers with {settings.gpus_per_worker:g} GPUs each were asked for, but Ray finds {gpus:g} "
+                "GPUs here. Lower --workers or --gpus-per-worker."
+            )
+        front = deploy(pipeline, settings, threads)
+        yield
+        front.drain.remote().result()
+    finally:
+        ray.shutdown()
+
+
+def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) -> DeploymentHandle:
+    """Start the replicas and the front.
+
+    RETURNS (DeploymentHandle): The front, which listens. Its replicas have loaded the pipeline.
+    RAISES (UserError): If they can't.
+    """
+    logs = LoggingConfig(log_level="ERROR", enable_access_log=False)
+    serve.start(http_options=HTTPOptions(location="NoServer"), logging_config=logs)
+    # The engines' threads are divided by hand, so Ray has no cores to count.
+    workers = serve.deployment(
+        Replica,
+        num_replicas=settings.workers,
+        max_constructor_retry_count=1,
+        max_ongoing_requests=BATCHES_PER_WORKER,
+        ray_actor_options={"num_cpus": 0, "num_gpus": settings.gpus_per_worker},
+        logging_config=logs,
+    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits.characters)
+    front = serve.deployment(
+        Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}
+    ).bind(workers, pipeline, settings)
+    try:
+        return serve.run(front, name=NAME, route_prefix=None)
+    except RuntimeError as error:
+        raise UserError(f"{pipeline.name} can't be served: {get_reason(error)}.") from error
+
+
+def get_reason(error: RuntimeError) -> str:
+    """RETURNS (str): Why the service did not start: the last line of the error in one of its processes."""
+    deployments = serve.status().applications[NAME].deployments.values()
+    failed = [found.message for found in deployments if found.status == DeploymentStatus.DEPLOY_FAILED]
+    lines = [line.strip() for message in (failed or [str(error)]) for line in message.splitlines() if line.strip()]
+    return lines[-1].rstrip(".")

@@ -1,0 +1,112 @@
+"""A replica: one loaded pipeline in a process of its own, which runs one batch at a time."""
+
+import asyncio
+import json
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, List, Union
+
+import numpy
+import spacy
+from spacy.tokens import Doc
+
+from .served_pipeline import ServedPipeline
+
+# Docs that go from one component to the next together: the heads work on them while the next ones are encoded.
+DOCS_AT_ONCE = 16
+
+Document = Union[str, "dict[str, Any]"]  # A text, or a Doc as `compiled_transformer.remote.pack_doc` packs it.
+
+
+class ReplicaError(Exception):
+    """A batch failed. Says where, but nothing of the texts: it goes to the logs."""
+
+
+class Replica:
+    """Load a pipeline and answer batches. Ray Serve runs it as a deployment.
+
+    pipeline (ServedPipeline): The pipeline.
+    threads (int): Threads of the engine.
+    gpu (bool): Run the encoder on the GPU that Ray gave to this worker.
+    encoder_only (bool): Load nothing after the transformer.
+    max_characters (int): Of a text.
+    """
+
+    def __init__(self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, max_characters: int) -> None:
+        settings = {"threads": threads, **({"device": "cuda"} if gpu else {})}
+        self.nlp = spacy.load(
+            pipeline.name,
+            config={f"components.{pipeline.transformer}.{key}": value for key, value in settings.items()},
+            exclude=pipeline.others if encoder_only else [],
+        )
+        self.nlp.max_length = max(self.nlp.max_length, max_characters)
+        self.transformer = self.nlp.get_pipe(pipeline.transformer)
+        self._run = self._encode if encoder_only else self._annotate
+        self._executor = ThreadPoolExecutor(1)
+        self._run(["A first text starts the engine."])
+
+    async def run(self, documents: List[Document]) -> List[bytes]:
+        """Answer a batch, after the one that is running.
+
+        RETURNS (List[bytes]): The answer to each document.
+        RAISES (ReplicaError): If the pipeline fails.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guard, self._run, documents)
+
+    @staticmethod
+    def _guard(function: Callable, documents: List[Document]) -> List[bytes]:
+        try:
+            return function(documents)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise ReplicaError(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}") from None
+
+    def _annotate(self, texts: List[str]) -> List[bytes]:
+        """RETURNS (List[bytes]): The entities of each text, as a JSON list."""
+        with self.nlp.memory_zone():  # Else the vocabulary would grow with every new word, as long as the worker lives.
+            docs = self.nlp.pipe(texts, batch_size=DOCS_AT_ONCE)
+            return [pack_entities(doc) for doc in docs]
+
+    def _encode(self, documents: List[Document]) -> List[bytes]:
+        """RETURNS (List[bytes]): For a text its tokens and vectors in JSON; for a packed Doc its vectors in float32."""
+        with self.nlp.memory_zone():
+            docs = [self._prepare(document) for document in documents]
+            vectors = [array.astype("<f4") for array in self.transformer.predict(docs)]
+            return [
+                pack_vectors(doc, array) if isinstance(document, str) else array.tobytes()
+                for document, doc, array in zip(documents, docs, vectors)
+            ]
+
+    def _prepare(self, document: Document) -> Doc:
+        if not isinstance(document, str):
+            return unpack_doc(self.nlp.vocab, document)
+        doc = self.nlp.make_doc(document)
+        for _, component in self.nlp.pipeline[:-1]:  # The transformer is the last one.
+            doc = component(doc)
+        return doc
+
+
+def pack_entities(doc: Doc) -> bytes:
+    entities = [
+        {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "text": ent.text} for ent in doc.ents
+    ]
+    return json.dumps(entities, ensure_ascii=False).encode("utf8")
+
+
+def pack_vectors(doc: Doc, vectors: numpy.ndarray) -> bytes:
+    return json.dumps(
+        {"tokens": [token.text for token in doc], "vectors": vectors.tolist()}, ensure_ascii=False
+    ).encode("utf8")
+
+
+def unpack_doc(vocab, packed: "dict[str, Any]") -> Doc:
+    """RETURNS (Doc): The Doc from `compiled_transformer.remote.pack_doc`."""
+    text = packed["text"]
+    starts, lengths = numpy.frombuffer(packed["tokens"], dtype="<i4").reshape(-1, 2).T
+    ends = starts + lengths
+    words = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist())]
+    spaces = (numpy.append(starts[1:], len(text))[: len(ends)] > ends).tolist()
+    sents = packed.get("sents")
+    sent_starts = None if sents is None else [bool(start) for start in sents]
+    return Doc(vocab, words=words, spaces=spaces, sent_starts=sent_starts)

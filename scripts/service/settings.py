@@ -1,0 +1,33 @@
+"""How a service listens, batches and limits. Plain data, which goes to other processes."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """What one request may cost, and how many may wait."""
+
+    characters: int = 100_000  # of a text
+    texts: int = 256  # of a request
+    queue: int = 256  # requests that wait or run
+    seconds: float = 60.0  # for an answer
+
+
+class ServiceSettings(NamedTuple):
+    """Everything that a service is told.
+
+    host (str): Address to listen on.
+    port (int): Port to listen on, 0 for a free one.
+    workers (int): Loaded pipelines, each in a process of its own. They share the cores.
+    gpus_per_worker (float): GPUs of each, also a part of one, 0 for the CPU.
+    encoder_only (bool): Answer token vectors instead of entities.
+    batch_wordpieces (int): Most wordpieces of a batch, 0 to run each request alone.
+    limits (Limits): What a request may be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    gpus_per_worker: float = 0.0
+    encoder_only: bool = False
+    batch_wordpieces: int = 4096
+    limits: Limits = Limits()

@@ -1,0 +1,385 @@
+"""`scripts.benchmark`: the numbers, the tables and the plot. No test depends on how fast anything is."""
+
+import copy
+import re
+import shutil
+
+import pytest
+import srsly
+from matplotlib.image import imread
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from scripts.benchmark import benchmark_cli
+from scripts.benchmarking import benchmark as script
+from scripts.benchmarking.benchmark import choose_batch_texts
+from scripts.benchmarking.plots import draw_length_plot, draw_plot
+from scripts.benchmarking.process import PipelineProcess
+from scripts.benchmarking.tables import make_detail_tables, make_markdown, make_tables
+from scripts.benchmarking.timing import compare_latency
+from scripts.common.corpora import choose_documents, choose_evenly
+from scripts.common.machine import describe_machine, get_size_mb
+
+from ..helpers import assert_refused, read_docs, run_command
+
+BATCH_SIZES = ["1", "32", "64", "128"]
+FILES = ("benchmark.json", "benchmark.md", "benchmark.png", "benchmark-length.png")
+QUICK = ("--rounds", 1, "--words", 60, "--sentences", 4, "--longest", 1000)
+
+
+@pytest.fixture(scope="module")
+def metrics_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("benchmark") / "metrics"
+
+
+@pytest.fixture(scope="module")
+def result(reference_path, compiled_path, dev_corpus, metrics_dir):
+    """The command, run once. One round, so that the speed-up is the ratio of the two speeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "LOADS", 1)
+        return run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, metrics_dir, *QUICK)
+
+
+@pytest.fixture(scope="module")
+def metrics(result, metrics_dir):
+    return srsly.read_json(metrics_dir / "benchmark.json")
+
+
+@pytest.fixture
+def made_up():
+    """Metrics in which the compiled pipeline is 4 times as fast, 2 times as small and loads 5 times as fast."""
+
+    def make_side(factor, longest):
+        latency = {"mean": 12 / factor, "p50": 10 / factor, "p95": 16 / factor, "p99": 20 / factor}
+        return {
+            "throughput": {size: 1000.0 * factor for size in BATCH_SIZES},
+            "throughput_best": 1100.0 * factor,
+            "best_batch_size": 16 * factor,
+            "latency_sentence": latency,
+            "latency_document": {key: 10 * value for key, value in latency.items()},
+            "peak_memory_mb_by_batch": {size: 600 / factor + int(size) for size in BATCH_SIZES},
+            "lengths": {
+                str(n): {
+                    "words": n + 9.0, "words_per_second": 900.0 * factor, "peak_memory_mb": 500.0 + n / 1000,
+                    "kib_per_word": 2.5,
+                }
+                for n in (100, 1000, 10000, 100000) if n <= longest
+            },
+        }  # fmt: skip
+
+    return {
+        "machine": {**describe_machine(), "cpu": "Made(R) Up(TM) CPU", "cores": 2},
+        "measured": {
+            "texts": 260, "words": 6012, "rounds": 5, "loads": 3, "sentences": 100, "documents": 50,
+            "corpus": "test.spacy", "engine": "onnxruntime", "precision": "int8",
+        },
+        "reference": {**make_side(1, 10000), "load_seconds": 6.0, "peak_memory_mb": 900.0, "size_mb": 80.0},
+        "compiled": {**make_side(4, 100000), "load_seconds": 1.2, "peak_memory_mb": 300.0, "size_mb": 40.0},
+        "speedup": {
+            "throughput": {size: 4.0 for size in BATCH_SIZES},
+            "throughput_interval": {size: [3.9, 4.1] for size in BATCH_SIZES},
+            "throughput_best": 4.0,
+            "throughput_best_interval": [3.8, 4.2],
+            "latency_sentence_p50": 4.0,
+            "latency_document_p50": 4.0,
+        },
+        "stages": {
+            "batch_size": 64, "seconds": {"make_doc": 0.1, "encoder": 0.3},
+            "share": {"make_doc": 0.25, "encoder": 0.75}, "sum": 0.4, "pipe": 0.35,
+        },
+        "wordpieces": {"per_word": 1.3, "per_window": 31.4, "padding": 0.2, "special": 0.06, "overlap": 0.0},
+        "encoder": {
+            "architecture": {"layers": 6, "width": 384, "intermediate": 1536}, "real": 6e11, "padded": 7.5e11,
+            "peak": 1e12, "share": {"real": 0.6, "padded": 0.75},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def old_metrics(tmp_path):
+    """A metrics folder with the results of an earlier run."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("old")
+    return folder
+
+
+def assert_untouched(folder):
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "old" for name in FILES}
+
+
+def read_rows(markdown):
+    """RETURNS (List[List[str]]): The cells of all lines of Markdown tables but their heads."""
+    rows = []
+    for part in markdown.split("\n\n"):
+        lines = [line for line in part.splitlines() if line.startswith("|")]
+        rows.extend([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:])
+    return rows
+
+
+def make_all_rows(metrics):
+    """RETURNS (List[List[str]]): The rows of all tables of a benchmark."""
+    rows = [list(row) for rows in make_tables(metrics).values() for row in rows]
+    return rows + [row for table in make_detail_tables(metrics) for row in table.rows]
+
+
+# The run
+
+
+def test_writes_four_files(result, metrics_dir):
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in metrics_dir.iterdir()} == set(FILES)
+
+
+@pytest.mark.parametrize("side", ["reference", "compiled"])
+def test_json_has_all_numbers_of_a_pipeline(metrics, side):
+    assert set(metrics) == {
+        "machine", "measured", "reference", "compiled", "speedup", "stages", "wordpieces", "encoder"
+    }  # fmt: skip
+    numbers = metrics[side]
+    assert set(numbers) == {
+        "throughput", "throughput_best", "best_batch_size", "latency_sentence", "latency_document", "load_seconds",
+        "peak_memory_mb", "peak_memory_mb_by_batch", "size_mb", "lengths",
+    }  # fmt: skip
+    assert list(numbers["throughput"]) == BATCH_SIZES
+    assert all(isinstance(value, float) and value > 0 for value in numbers["throughput"].values())
+    for key in ("latency_sentence", "latency_document"):
+        assert list(numbers[key]) == ["mean", "p50", "p95", "p99"]
+        assert 0 < numbers[key]["p50"] <= numbers[key]["p95"] <= numbers[key]["p99"]
+    assert numbers["load_seconds"] > 0
+    assert numbers["peak_memory_mb"] > 50  # Python and spaCy alone need more.
+    by_batch = list(numbers["peak_memory_mb_by_batch"].values())
+    assert by_batch == sorted(by_batch) and by_batch[-1] == numbers["peak_memory_mb"]
+
+
+@pytest.mark.parametrize("side", ["reference", "compiled"])
+def test_lengths_are_those_that_were_asked_for(metrics, side):
+    lengths = metrics[side]["lengths"]
+    assert list(lengths) == ["100", "1000"]
+    for length, numbers in lengths.items():
+        assert int(length) <= numbers["words"] < 1.5 * int(length)
+        assert numbers["words_per_second"] > 0
+    assert lengths["100"]["peak_memory_mb"] <= lengths["1000"]["peak_memory_mb"]
+
+
+def test_stages_are_complete(metrics):
+    stages = metrics["stages"]
+    assert list(stages["seconds"]) == list(stages["share"])
+    assert set(stages["seconds"]) == {
+        "make_doc", "sentencizer", "wordpieces", "encoder", "pooling", "transformer", "ner, tok2vec", "ner"
+    }  # fmt: skip
+    assert sum(stages["seconds"].values()) == pytest.approx(stages["sum"])
+    assert sum(stages["share"].values()) == pytest.approx(1)
+    assert stages["batch_size"] == metrics["compiled"]["best_batch_size"]
+    assert stages["pipe"] == pytest.approx(10_000 / metrics["compiled"]["throughput_best"])
+
+
+def test_encoder_stays_below_the_peak(metrics):
+    wordpieces, encoder = metrics["wordpieces"], metrics["encoder"]
+    assert wordpieces["overlap"] == 0  # A sentence is seen once.
+    assert 0 <= wordpieces["padding"] < 1 and 0 < wordpieces["special"] < 1
+    assert encoder["architecture"] == {"layers": 2, "width": 64, "intermediate": 128}
+    assert 0 < encoder["real"] <= encoder["padded"] < encoder["peak"]
+    assert encoder["share"]["real"] == pytest.approx(encoder["real"] / encoder["peak"])
+
+
+def test_json_says_what_was_measured(metrics, reference_path, compiled_path, dev_corpus):
+    docs = read_docs(dev_corpus)
+    measured = metrics["measured"]
+    assert measured["rounds"] == 1
+    assert measured["sentences"] == measured["documents"] == 4
+    assert measured["texts"] == len(choose_batch_texts(docs, 60))
+    assert measured["words"] >= max(script.BATCH_SIZES)
+    assert measured["corpus"] == dev_corpus.name
+    assert (measured["engine"], measured["precision"]) == ("onnxruntime", "fp32")
+    assert metrics["reference"]["size_mb"] == pytest.approx(get_size_mb(reference_path))
+    assert metrics["compiled"]["size_mb"] == pytest.approx(get_size_mb(compiled_path))
+    assert metrics["machine"] == describe_machine()
+
+
+def test_speedup_is_the_ratio_of_the_numbers(metrics):
+    reference, compiled, speedup = metrics["reference"], metrics["compiled"], metrics["speedup"]
+    assert set(speedup) == {
+        "throughput", "throughput_interval", "throughput_best", "throughput_best_interval", "latency_sentence_p50",
+        "latency_document_p50",
+    }  # fmt: skip
+    assert list(speedup["throughput"]) == list(speedup["throughput_interval"]) == BATCH_SIZES
+    for size, ratio in speedup["throughput"].items():
+        assert ratio == pytest.approx(compiled["throughput"][size] / reference["throughput"][size])
+        assert speedup["throughput_interval"][size] == pytest.approx([ratio, ratio])  # One round only.
+    assert speedup["throughput_best"] == pytest.approx(compiled["throughput_best"] / reference["throughput_best"])
+    for side in (reference, compiled):
+        assert side["throughput"][str(side["best_batch_size"])] == max(side["throughput"].values())
+    for key in ("latency_sentence", "latency_document"):
+        assert speedup[f"{key}_p50"] == pytest.approx(reference[key]["p50"] / compiled[key]["p50"])
+
+
+def test_terminal_markdown_and_json_agree(result, metrics, metrics_dir):
+    rows = read_rows((metrics_dir / "benchmark.md").read_text(encoding="utf8"))
+    assert rows == make_all_rows(metrics)
+    titles = [row[0] for row in rows]
+    printed = [line for line in result.stdout.splitlines() if line.startswith(tuple(titles))]
+    assert [re.split(r"  +", line.strip()) for line in printed] == rows
+
+
+# The parts
+
+
+def test_markdown_has_the_numbers_and_names_the_machine(made_up):
+    markdown = make_markdown(made_up)
+    rows = {title: numbers for title, *numbers in read_rows(markdown)}
+    assert rows["Batches of 1 (words/s)"] == ["1,000", "4,000", "4.00× (3.90–4.10)"]
+    assert rows["Best batches of each, 16 and 64 (words/s)"] == ["1,100", "4,400", "4.00× (3.80–4.20)"]
+    assert rows["One sentence, p99 (ms)"] == ["20.0", "5.0", "4.00×"]
+    assert rows["One document, mean (ms)"] == ["120.0", "30.0", "4.00×"]
+    assert rows["Load and first text (s)"] == ["6.0", "1.2", "5.00×"]
+    assert rows["Peak memory (MB)"] == ["900", "300", "3.00×"]
+    assert rows["Size on disk (MB)"] == ["80", "40", "2.00×"]
+    assert rows["Stage encoder"] == ["0.300", "75.0%"]
+    assert rows["nlp.pipe"] == ["0.350", "87.5%"]
+    assert rows["Padding among what the encoder is given"] == ["20.0%"]
+    assert rows["Wordpieces, share of the peak"] == ["60.0%"]
+    assert rows["Document of 10,000 words"] == ["900", "3,600", "4.00×", "510", "510", "2.5"]
+    assert rows["Document of 100,000 words"] == ["–", "3,600", "–", "–", "600", "2.5"]
+    sentence = markdown.split("\n|")[0]
+    assert "Made Up CPU, 2 cores" in sentence
+    assert "260 documents (6,012 words) of test.spacy" in sentence
+    assert "compiled (onnxruntime, int8)" in sentence
+
+
+def test_markdown_names_the_gpu(made_up):
+    made_up["machine"]["gpu"] = "Made Up GPU"
+    assert "Made Up GPU and Made Up CPU, 2 cores" in make_markdown(made_up)
+
+
+def test_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
+    draw_plot(made_up, tmp_path / "plot.png")
+    height, width, _ = imread(tmp_path / "plot.png").shape
+    assert width >= 1600 and 0.4 < height / width < 0.7
+
+
+def test_length_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
+    draw_length_plot(made_up, tmp_path / "plot.png")
+    height, width, _ = imread(tmp_path / "plot.png").shape
+    assert width >= 1600 and 0.4 < height / width < 0.8
+
+
+def test_markdown_of_an_engine_without_a_peak(made_up):
+    made_up["encoder"].update(peak=None, share=None)
+    titles = [row[0] for row in read_rows(make_markdown(made_up))]
+    assert "Operations with padding (GOP/s)" in titles
+    assert not [title for title in titles if "peak" in title]
+
+
+def test_plot_follows_the_numbers(made_up, tmp_path):
+    draw_plot(made_up, tmp_path / "one.png")
+    slower = copy.deepcopy(made_up)
+    slower["reference"], slower["compiled"] = made_up["compiled"], made_up["reference"]
+    slower["speedup"]["throughput"] = {size: 0.25 for size in BATCH_SIZES}
+    draw_plot(slower, tmp_path / "two.png")
+    draw_plot(made_up, tmp_path / "one_again.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one_again.png").read_bytes()
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
+
+
+def test_batch_texts_are_enough_for_the_largest_batch(dev_corpus):
+    docs = read_docs(dev_corpus)
+    texts = [doc.text for doc in docs]
+    assert choose_batch_texts(docs, 1)[: len(texts) + 1] == [*texts, texts[0]]
+    assert len(choose_batch_texts(docs, 1)) == max(script.BATCH_SIZES)
+    n_words = 20 * max(script.BATCH_SIZES) * max(len(doc) for doc in docs)
+    words_of = {doc.text: len(doc) for doc in docs}
+    words = sum(words_of[text] for text in choose_batch_texts(docs, n_words))
+    assert n_words <= words < n_words + max(words_of.values())
+
+
+def test_documents_are_spread_over_the_corpus(dev_corpus):
+    docs = read_docs(dev_corpus)
+    assert choose_documents(docs, len(docs)) == [doc.text for doc in docs]
+    assert choose_documents(docs, 10 * len(docs)) == [doc.text for doc in docs]
+    assert choose_documents(docs, 2) == [docs[0].text, docs[len(docs) // 2].text]
+
+
+def test_items_are_spread_over_all():
+    assert choose_evenly(range(199), 100)[-1] > 190
+    assert choose_evenly(range(10), 5) == [0, 2, 4, 6, 8]
+    assert choose_evenly(range(3), 5) == [0, 1, 2]
+    assert choose_evenly([], 5) == []
+
+
+def test_every_text_is_timed_in_every_round(reference_path, compiled_path, dev_corpus):
+    texts = [doc.text for doc in read_docs(dev_corpus)[:3]]
+    with PipelineProcess(reference_path) as reference, PipelineProcess(compiled_path) as compiled:
+        for milliseconds in compare_latency(reference, compiled, texts, 2):
+            assert milliseconds.shape == (2, 3)
+            assert milliseconds.min() > 0
+
+
+@pytest.mark.parametrize("rounds, name", [(3, "lowest and the highest"), (6, "95%")])
+def test_interval_of_few_rounds_is_called_what_it_is(made_up, rounds, name):
+    made_up["measured"]["rounds"] = rounds
+    assert name in make_markdown(made_up)
+
+
+# Mistakes
+
+
+def test_file_in_place_of_the_folder_is_noticed_before_measuring(reference_path, compiled_path, dev_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "measure", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "metrics").write_text("a file")
+    result = run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, tmp_path / "metrics", *QUICK)
+    assert_refused(result, tmp_path / "metrics", "is a file")
+
+
+def test_pipeline_that_is_not_compiled(reference_path, dev_corpus, old_metrics, monkeypatch):
+    monkeypatch.setattr(script, "measure", lambda *_, **__: pytest.fail("measured"))
+    result = run_command(benchmark_cli, reference_path, reference_path, dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, reference_path, "no compiled transformer", "project run optimize")
+    assert_untouched(old_metrics)
+
+
+@pytest.mark.parametrize(
+    "missing,command", [("reference", "project run train"), ("compiled", "project run optimize")]
+)
+def test_missing_pipeline(missing, command, reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
+    paths = {"reference": reference_path, "compiled": compiled_path, missing: tmp_path / "nowhere"}
+    result = run_command(benchmark_cli, paths["reference"], paths["compiled"], dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "nowhere", command)
+    assert_untouched(old_metrics)
+
+
+def test_missing_corpus(reference_path, compiled_path, old_metrics, tmp_path):
+    result = run_command(benchmark_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "dev.spacy", "project run corpus")
+    assert_untouched(old_metrics)
+
+
+def test_pipeline_that_fails(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "LOADS", 1)
+    shutil.copytree(compiled_path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "transformer" / "encoder.onnx").write_bytes(b"something else")
+    result = run_command(benchmark_cli, tmp_path / "damaged", compiled_path, dev_corpus, old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "damaged", "encoder.onnx", "project run evaluate")
+    assert_untouched(old_metrics)
+
+
+def test_files_are_replaced_together(
+    made_up, reference_path, compiled_path, dev_corpus, old_metrics, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError("no plot")
+
+    monkeypatch.setattr(script, "measure", lambda *_, **__: made_up)
+    monkeypatch.setattr(script, "draw_plot", fail)
+    with pytest.raises(RuntimeError, match="no plot"):
+        script.benchmark(reference_path, compiled_path, dev_corpus, old_metrics)
+    assert_untouched(old_metrics)
+
+
+def test_corpus_without_sentences(reference_path, compiled_path, old_metrics, tmp_path):
+    doc = Doc(Vocab(), words=["Ada", "met", "Karl"], ents=["B-PER", "O", "B-PER"])
+    DocBin(docs=[doc]).to_disk(tmp_path / "dev.spacy")
+    result = run_command(benchmark_cli, reference_path, compiled_path, tmp_path / "dev.spacy", old_metrics, *QUICK)
+    assert_refused(result, tmp_path / "dev.spacy", "sentencizer")
+    assert_untouched(old_metrics)
