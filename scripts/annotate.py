@@ -18,19 +18,37 @@ from .common.console import exit_on_user_error
 def annotate_cli(
     # fmt: off
     pipeline: str = Arg(..., help="Folder of a pipeline, or name of an installed one"),
-    source: Path = Arg(..., metavar="INPUT", help="Documents: .jsonl, .parquet, .txt (one a line), .spacy, or a folder of .txt files"),
+    source: Path = Arg(
+        ..., metavar="INPUT", help="Documents: .jsonl, .parquet, .txt (one a line), .spacy, or a folder of .txt files"
+    ),
     output: Path = Arg(..., help="File for the entities: .parquet, .jsonl or .spacy"),
-    workers: Optional[int] = Opt(None, "--workers", "-w", min=1, help="Pipelines to run at once; by default one for each core or GPU"),
-    threads: Optional[int] = Opt(None, "--threads", "-t", min=1, help="Threads of each worker; by default the cores divided among the workers"),
-    gpus_per_worker: float = Opt(0.0, "--gpus-per-worker", "-g", min=0.0, help="GPUs of each worker, also a part of one, like 0.5"),
-    address: Optional[str] = Opt(None, "--address", "-a", help="Address of a running Ray cluster; by default Ray is started here"),
+    workers: Optional[int] = Opt(
+        None, "--workers", "-w", min=1, help="Pipelines to run at once; by default one for each core or GPU"
+    ),
+    threads: Optional[int] = Opt(
+        None, "--threads", "-t", min=1, help="Threads of each worker; by default the cores divided among the workers"
+    ),
+    gpus_per_worker: float = Opt(
+        0.0, "--gpus-per-worker", "-g", min=0.0, help="GPUs of each worker, also a part of one, like 0.5"
+    ),
+    address: Optional[str] = Opt(
+        None, "--address", "-a", help="Address of a running Ray cluster; by default Ray is started here"
+    ),
     text_field: str = Opt("text", "--text-field", help="Field or column with the text"),
-    id_field: Optional[str] = Opt(None, "--id-field", help="Field or column with the id; by default the record's number is its id"),
+    id_field: Optional[str] = Opt(
+        None, "--id-field", help="Field or column with the id; by default the record's number is its id"
+    ),
     with_text: bool = Opt(False, "--with-text", help="Write the texts too"),
-    stats: bool = Opt(False, "--stats", help="Write the most frequent entities and a sample: OUTPUT.stats.json and .html"),
+    stats: bool = Opt(
+        False, "--stats", help="Write the most frequent entities and a sample: OUTPUT.stats.json and .html"
+    ),
     fail_fast: bool = Opt(False, "--fail-fast", help="Stop at the first bad record"),
-    chunk_size: int = Opt(1024, "--chunk-size", min=1, help="Most documents that a worker takes, and a killed run repeats, at once"),
-    long_words: int = Opt(LONG_WORDS, "--long-words", min=1, help="Cut longer documents into overlapping windows as a stream"),
+    chunk_size: int = Opt(
+        1024, "--chunk-size", min=1, help="Most documents that a worker takes, and a killed run repeats, at once"
+    ),
+    long_words: int = Opt(
+        LONG_WORDS, "--long-words", min=1, help="Cut longer documents into overlapping windows as a stream"
+    ),
     # fmt: on
 ):
     """Annotate a corpus in parallel and write the entities of each document, in the order of the input.

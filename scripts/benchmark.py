@@ -50,7 +50,9 @@ def benchmark_cli(
             silent=False,
         )
     print_tables(metrics)
-    msg.good(f"Saved numbers, tables and plots as benchmark.json, .md and .png, and benchmark-length.png in {metrics_dir}")
+    msg.good(
+        f"Saved numbers, tables and plots as benchmark.json, .md and .png, and benchmark-length.png in {metrics_dir}"
+    )
 
 
 if __name__ == "__main__":

@@ -24,12 +24,27 @@ def optimize_cli(
     train: Path = Arg(..., help="Train corpus, .spacy: its text calibrates int8"),
     dev: Path = Arg(..., help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"),
     metrics_dir: Path = Arg(..., help="Folder for optimize.json, optimize.md and optimize.png"),
-    max_f1_drop: float = Opt(Gate().max_f1_drop, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"),
-    max_label_drop: float = Opt(Gate().max_label_drop, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"),
-    objective: str = Opt(SearchSettings.objective, "--objective", "-o", help=f"What is best: {', '.join(OBJECTIVES)}. With latency, engines for most sentences start when the pipeline is loaded"),
-    budget: float = Opt(SearchSettings.budget, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"),
-    portable: bool = Opt(False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"),
-    gpu: int = Opt(-1, "--gpu", "-g", help="GPU of the reference, -1 for the CPU. Candidates for a GPU are tried only with one"),
+    max_f1_drop: float = Opt(
+        Gate().max_f1_drop, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"
+    ),
+    max_label_drop: float = Opt(
+        Gate().max_label_drop, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"
+    ),
+    objective: str = Opt(
+        SearchSettings.objective,
+        "--objective",
+        "-o",
+        help=f"What is best: {', '.join(OBJECTIVES)}. With latency, engines for most sentences start when the pipeline is loaded",
+    ),
+    budget: float = Opt(
+        SearchSettings.budget, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"
+    ),
+    portable: bool = Opt(
+        False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"
+    ),
+    gpu: int = Opt(
+        -1, "--gpu", "-g", help="GPU of the reference, -1 for the CPU. Candidates for a GPU are tried only with one"
+    ),
     # fmt: on
 ):
     """Compile the transformer of a trained pipeline, and prove that no entities were lost.

@@ -143,7 +143,9 @@ def build_wheel(folder: Path) -> str:
     if result.returncode or not wheels:
         lines = result.stdout.strip().splitlines()
         reason = lines[-1] if lines else "it printed nothing"
-        raise UserError(f"No wheel was built ({reason.rstrip('.')}). Run `pip install -r requirements.txt` and try again.")
+        raise UserError(
+            f"No wheel was built ({reason.rstrip('.')}). Run `pip install -r requirements.txt` and try again."
+        )
     return wheels[0].name
 
 

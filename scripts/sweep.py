@@ -31,8 +31,12 @@ def sweep_cli(
     encoder: Path = Arg(..., help="Folder of the pretrained encoder"),
     output_dir: Path = Arg(..., help="Folder in which `sweep` gets a folder for each training"),
     metrics_dir: Path = Arg(..., help="Folder for sweep.json and sweep.md"),
-    batch_sizes: str = Opt(",".join(map(str, BATCH_SIZES)), "--batch-sizes", help="Samples in a batch, with commas between"),
-    learning_rates: str = Opt(",".join(map(str, LEARNING_RATES)), "--learning-rates", help="Highest learning rates, with commas between"),
+    batch_sizes: str = Opt(
+        ",".join(map(str, BATCH_SIZES)), "--batch-sizes", help="Samples in a batch, with commas between"
+    ),
+    learning_rates: str = Opt(
+        ",".join(map(str, LEARNING_RATES)), "--learning-rates", help="Highest learning rates, with commas between"
+    ),
     epochs: int = Opt(2, "--epochs", min=1, help="Passes over the train corpus, of each training"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to train on, -1 for the CPU"),
     # fmt: on

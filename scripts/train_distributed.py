@@ -81,9 +81,7 @@ def train_distributed(
         leads = int(os.environ["RANK"]) == 0
         if leads:
             check_folder(output_dir)
-        nlp = make_pipeline(
-            config, corpus_dir, encoder, gpu=own_gpu, fp32=fp32, overrides=overrides, silent=not leads
-        )
+        nlp = make_pipeline(config, corpus_dir, encoder, gpu=own_gpu, fp32=fp32, overrides=overrides, silent=not leads)
         group = Ranks(own_gpu, nlp.config.interpolate()["training"]["seed"] or 0)
         checkpoint = output_dir / "checkpoint"
         with begin_training(output_dir) if leads else nullcontext() as in_progress:
@@ -109,7 +107,9 @@ def start_equal(trainer: Trainer, corpus: Path) -> None:
     parameters = walk_parameters(nlp, trainer.components)
     labels = {name: nlp.pipe_labels.get(name) for name in trainer.components}
     shapes = {parameter.name: list(parameter.weights.shape) for parameter in parameters}
-    group.check_equal(srsly.json_dumps(trainer.settings, sort_keys=True).encode("utf8"), "The training settings differ.")
+    group.check_equal(
+        srsly.json_dumps(trainer.settings, sort_keys=True).encode("utf8"), "The training settings differ."
+    )
     group.check_equal(corpus.read_bytes(), f"The corpora at {corpus} differ.")
     group.check_equal(srsly.json_dumps([labels, shapes]).encode("utf8"), "The labels or the weights' shapes differ.")
     weights = {parameter.name: parameter.weights.cpu().contiguous() for parameter in parameters} if group.leads else {}

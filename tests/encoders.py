@@ -125,7 +125,8 @@ FAMILIES: Dict[str, Family] = {
         make_byte_level_bpe, configure("RobertaConfig", max_position_embeddings=POSITIONS + 2, type_vocab_size=1)
     ),
     "distilbert": Family(
-        wordpiece("DistilBertTokenizerFast"), configure("DistilBertConfig", dim=64, n_layers=2, n_heads=4, hidden_dim=128)
+        wordpiece("DistilBertTokenizerFast"),
+        configure("DistilBertConfig", dim=64, n_layers=2, n_heads=4, hidden_dim=128),
     ),
     "electra": Family(wordpiece("ElectraTokenizerFast"), configure("ElectraConfig", embedding_size=32)),
     "xlm-roberta": Family(

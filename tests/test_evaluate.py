@@ -74,7 +74,10 @@ def test_table_compares_all_labels(result, metrics_dir):
 def test_table_has_labels_that_one_pipeline_alone_finds(capsys):
     def make_scores(f, **by_label):
         return {
-            "ents_f": f, "ents_p": f, "ents_r": f, "ents_per_type": {label: {"f": f} for label, f in by_label.items()}
+            "ents_f": f,
+            "ents_p": f,
+            "ents_r": f,
+            "ents_per_type": {label: {"f": f} for label, f in by_label.items()},
         }
 
     print_scores(make_scores(0.8, PER=0.9), make_scores(0.75, PER=0.89999, ORG=0.0))
@@ -84,9 +87,7 @@ def test_table_has_labels_that_one_pipeline_alone_finds(capsys):
     assert ["F1", "of", "PER", "90.00", "90.00", "+0.00"] in lines
 
 
-@pytest.mark.parametrize(
-    "missing,command", [("reference", "project run train"), ("compiled", "project run optimize")]
-)
+@pytest.mark.parametrize("missing,command", [("reference", "project run train"), ("compiled", "project run optimize")])
 def test_missing_pipeline(missing, command, reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
     paths = {"reference": reference_path, "compiled": compiled_path, missing: tmp_path / "nowhere"}
     result = run_command(evaluate_cli, paths["reference"], paths["compiled"], dev_corpus, old_metrics)

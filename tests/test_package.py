@@ -127,8 +127,7 @@ def test_wheel_is_where_the_project_says(wheel):
 
 def test_wheel_requires_the_engine_and_no_torch(wheel):
     requirements = {
-        requirement.name: requirement
-        for requirement in map(Requirement, read_metadata(wheel).get_all("Requires-Dist"))
+        requirement.name: requirement for requirement in map(Requirement, read_metadata(wheel).get_all("Requires-Dist"))
     }
     assert requirements.keys() == {"spacy", "tokenizers", "onnxruntime"}
     for name, requirement in requirements.items():
@@ -188,7 +187,18 @@ def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path):
 def test_clean_environment(compiled_path, texts, expected, tmp_path):
     """The wheel as the project builds it, installed with all that it requires and nothing else."""
     can_download = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--retries=0", "--no-deps", "--dest", tmp_path, "setuptools"],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--retries=0",
+            "--no-deps",
+            "--dest",
+            tmp_path,
+            "setuptools",
+        ],
         capture_output=True,
     )
     if can_download.returncode != 0:

@@ -16,7 +16,9 @@ def is_command(name):
     return name.count(".") == 1 and list_modules()[name].name != "__init__.py"
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if "deps" in command], ids=lambda command: command["name"])
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if "deps" in command], ids=lambda command: command["name"]
+)
 def test_deps_are_what_a_command_imports(command):
     """Else `spacy project run` skips a command although its code changed, or repeats it for nothing."""
     modules = list_modules()

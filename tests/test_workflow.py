@@ -50,7 +50,6 @@ def run_project(project, *arguments):
     return " ".join(printed.split())
 
 
-
 def test_what_a_command_reads_is_there_before(project):
     """Every dependency is in the project, or made by a step before; every path in a script is declared."""
     config = load_project_config(project)
@@ -104,7 +103,9 @@ def test_readme_is_up_to_date(project):
 @pytest.mark.slow
 def test_workflow(project, sample_path, tiny_encoder):
     source = project / "assets" / "cut.bz2"
-    sentences = [" ".join("|".join(token) for token in sentence) for sentence in islice(read_sentences(sample_path), 150)]
+    sentences = [
+        " ".join("|".join(token) for token in sentence) for sentence in islice(read_sentences(sample_path), 150)
+    ]
     source.write_bytes(bz2.compress("\n\n".join(sentences).encode("utf8")))
     variables = {
         "source": "assets/cut.bz2", "encoder": tiny_encoder, "n_sents": 3, "dev_share": 0.2, "test_share": 0.2,
@@ -119,7 +120,9 @@ def test_workflow(project, sample_path, tiny_encoder):
     assert "Skipping" not in printed
     commands = {
         command["name"]: command
-        for command in load_project_config(project, overrides={f"vars.{k}": str(v) for k, v in variables.items()})["commands"]
+        for command in load_project_config(project, overrides={f"vars.{k}": str(v) for k, v in variables.items()})[
+            "commands"
+        ]
     }
     outputs = [path for step in STEPS for path in commands[step]["outputs"]]
     assert [path for path in outputs if not (project / path).exists()] == []

@@ -101,9 +101,7 @@ def annotate(
     }
     try:
         journal.start(settings)
-        speed = process(
-            chunks, journal, worker_settings, workers, threads, gpus_per_worker, address, fail_fast, silent
-        )
+        speed = process(chunks, journal, worker_settings, workers, threads, gpus_per_worker, address, fail_fast, silent)
         return finish(journal, writer, len(chunks), settings, speed)
     finally:
         journal.close()
@@ -184,9 +182,7 @@ def check_entry(entry: Dict[str, Any], fail_fast: bool) -> None:
         )
 
 
-def finish(
-    journal: Any, writer: Any, n_chunks: int, settings: Dict[str, Any], speed: Dict[str, Any]
-) -> Dict[str, Any]:
+def finish(journal: Any, writer: Any, n_chunks: int, settings: Dict[str, Any], speed: Dict[str, Any]) -> Dict[str, Any]:
     """Join the parts, write what goes beside the output, and remove the parts.
 
     RETURNS (Dict[str, Any]): The summary.

@@ -57,7 +57,9 @@ class ParquetInput:
                 groups = map(file_.metadata.row_group, range(file_.metadata.num_row_groups))
                 return [(group.num_rows, group.total_byte_size) for group in groups]
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.path} is not a Parquet file, or damaged: {str(error).strip().rstrip('.')}.") from error
+            raise UserError(
+                f"{self.path} is not a Parquet file, or damaged: {str(error).strip().rstrip('.')}."
+            ) from error
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
         """RETURNS (Records): The records of a chunk."""

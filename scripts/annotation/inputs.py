@@ -30,7 +30,9 @@ def open_input(path: Path, text_field: str, id_field: Optional[str]) -> Input:
     if path.suffix in WITH_FIELDS and path.is_file():
         return WITH_FIELDS[path.suffix](path, text_field, id_field)
     if id_field:
-        raise UserError(f"{path} has no fields, so `--id-field {id_field}` can't be used. Use JSONL or Parquet for ids.")
+        raise UserError(
+            f"{path} has no fields, so `--id-field {id_field}` can't be used. Use JSONL or Parquet for ids."
+        )
     if path.is_dir():
         return FolderInput(path)
     if path.suffix in WITHOUT_FIELDS:

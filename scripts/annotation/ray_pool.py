@@ -139,9 +139,7 @@ def choose_pool(
     return Pool(workers, threads, gpus)
 
 
-def run_chunks(
-    chunks: List[Chunk], pool: Pool, settings: Dict[str, Any], keep_order: bool
-) -> Iterator[Dict[str, Any]]:
+def run_chunks(chunks: List[Chunk], pool: Pool, settings: Dict[str, Any], keep_order: bool) -> Iterator[Dict[str, Any]]:
     """Annotate chunks in a pool of actors; Ray starts a worker that dies again, and gives its chunks out again.
 
     chunks (List[Chunk]): The chunks that are not done yet.

@@ -43,7 +43,7 @@ def share_out(seconds: Dict[str, float], words: int) -> Dict[str, Any]:
 
 def describe_wordpieces(load: Dict[str, Any], words: int) -> Dict[str, float]:
     """RETURNS (Dict[str, float]): What shares of the wordpieces that the encoder is given are "padding" and "special"
-        tokens, and which share of the text's is "overlap": seen before in another window.
+    tokens, and which share of the text's is "overlap": seen before in another window.
     """
     return {
         "per_word": load["distinct"] / words,

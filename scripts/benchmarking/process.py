@@ -42,7 +42,9 @@ class PipelineProcess:
             encoding="utf8",
         )
         try:
-            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu, config=config or {})["seconds"]
+            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu, config=config or {})[
+                "seconds"
+            ]
         except BaseException:
             self.close()
             raise

@@ -136,9 +136,7 @@ def make_detail_tables(metrics: Dict[str, Any]) -> List[Table]:
 
 def make_stages(stages: Dict[str, Any]) -> Table:
     shares = stages["share"]
-    rows = [
-        [f"Stage {name}", f"{seconds:.3f}", f"{shares[name]:.1%}"] for name, seconds in stages["seconds"].items()
-    ]
+    rows = [[f"Stage {name}", f"{seconds:.3f}", f"{shares[name]:.1%}"] for name, seconds in stages["seconds"].items()]
     rows.append(["All stages in turn", f"{stages['sum']:.3f}", "100.0%"])
     rows.append(["nlp.pipe", f"{stages['pipe']:.3f}", f"{stages['pipe'] / stages['sum']:.1%}"])
     return Table(

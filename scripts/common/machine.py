@@ -13,7 +13,17 @@ FAST_WITH = {
     "int8": ["avx512_vnni", "avx_vnni", "amx_int8"],
 }
 CPU_FEATURES = ["avx2", "avx512f", *FAST_WITH["int8"], *FAST_WITH["bf16"]]
-PACKAGES = ("spacy", "spacy-transformers", "torch", "onnxruntime", "openvino", "nncf", "nebullvm", "tokenizers", "numpy")
+PACKAGES = (
+    "spacy",
+    "spacy-transformers",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "nebullvm",
+    "tokenizers",
+    "numpy",
+)
 
 
 def describe_machine(gpu: int = -1) -> Dict[str, Any]:

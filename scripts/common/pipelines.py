@@ -72,7 +72,9 @@ def read_engine(compiled: Path) -> Dict[str, str]:
     """
     manifests = [srsly.read_json(path) for path in compiled.glob(f"*/{MANIFEST}")]
     if not manifests:
-        raise UserError(f"{compiled} has no compiled transformer. Make one with `python -m spacy project run optimize`.")
+        raise UserError(
+            f"{compiled} has no compiled transformer. Make one with `python -m spacy project run optimize`."
+        )
     return {key: manifests[0][key] for key in ("engine", "precision")}
 
 

@@ -165,6 +165,8 @@ PEERS: Dict[str, Peer] = {
     STOCK: Peer("spaCy with spacy-transformers (torch fp32)", start_spacy, [DOCUMENTS]),
     "nebullvm": Peer("spaCy with nebullvm, a window at a time (onnxruntime fp32)", start_nebullvm, [DOCUMENTS]),
     "transformers": Peer("transformers' token classification (torch fp32)", start_transformers, [DOCUMENTS, SENTENCES]),
-    "optimum": Peer("transformers' token classification with optimum (onnxruntime int8)", start_optimum, [DOCUMENTS, SENTENCES]),
+    "optimum": Peer(
+        "transformers' token classification with optimum (onnxruntime int8)", start_optimum, [DOCUMENTS, SENTENCES]
+    ),
     COMPILED: Peer("Compiled", start_spacy, [DOCUMENTS]),
 }

@@ -36,12 +36,16 @@ def build(exported: Path, config: PretrainedConfig, folder: Path) -> List[str]:
     ids = numpy.random.default_rng(0).integers(5, config.vocab_size, (1, 128))
     example = ((ids, numpy.ones_like(ids)), numpy.zeros(1))
     with quiet():
-        result = OptimizeInferenceOp().to(check_device("cpu")).execute(
-            model=str(exported),
-            input_data=[example] * 10,
-            dynamic_info={"inputs": AXES, "outputs": AXES[:1]},
-            # Its own gate, an output distance; the entity gate comes afterwards. None makes its code fail.
-            metric_drop_ths=0.1,
+        result = (
+            OptimizeInferenceOp()
+            .to(check_device("cpu"))
+            .execute(
+                model=str(exported),
+                input_data=[example] * 10,
+                dynamic_info={"inputs": AXES, "outputs": AXES[:1]},
+                # Its own gate, an output distance; the entity gate comes afterwards. None makes its code fail.
+                metric_drop_ths=0.1,
+            )
         )
     tried = read_log(messages)
     if result.optimized_model is None:

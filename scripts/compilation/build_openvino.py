@@ -25,9 +25,7 @@ def build_float(exported: Path, folder: Path, *, half_size: bool) -> None:
     import openvino
 
     with quiet():
-        openvino.save_model(
-            openvino.convert_model(exported), folder / "encoder.xml", compress_to_fp16=half_size
-        )
+        openvino.save_model(openvino.convert_model(exported), folder / "encoder.xml", compress_to_fp16=half_size)
 
 
 def build_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Path) -> None:

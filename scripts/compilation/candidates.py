@@ -55,11 +55,7 @@ class Workbench(NamedTuple):
         """Windows of train text as the encoder's inputs, each (1, length)."""
         texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
         return [
-            dict(
-                self.reference.tokenizer(
-                    text, truncation=True, return_token_type_ids=False, return_tensors="np"
-                )
-            )
+            dict(self.reference.tokenizer(text, truncation=True, return_token_type_ids=False, return_tensors="np"))
             for text in choose_evenly(texts, CALIBRATION_WINDOWS)
         ]
 
@@ -118,7 +114,9 @@ def why_no_gpu(engine: str, providers: List[str]) -> Optional[str]:
     missing = set(providers) - build_onnxruntime.get_providers() if engine == "onnxruntime" else set()
     if missing:
         tensorrt = " tensorrt" if "TensorrtExecutionProvider" in missing else ""
-        return f"this onnxruntime has no {' and no '.join(sorted(missing))}. Run `pip install onnxruntime-gpu{tensorrt}`."
+        return (
+            f"this onnxruntime has no {' and no '.join(sorted(missing))}. Run `pip install onnxruntime-gpu{tensorrt}`."
+        )
     return None
 
 

@@ -122,9 +122,13 @@ def check_folders(reference: Path, output: Path, candidates: Path) -> None:
     """RAISES (UserError): If the search would replace the reference, or a folder that no search made."""
     reference, written = reference.resolve(), output.resolve()
     if reference == written or reference in written.parents or written in reference.parents:
-        raise UserError(f"{output} can't be written: {reference}, which is only read, would change. Name another output.")
+        raise UserError(
+            f"{output} can't be written: {reference}, which is only read, would change. Name another output."
+        )
     if candidates.is_dir() and any(candidates.iterdir()) and not (candidates / SEARCH).is_file():
-        raise UserError(f"{candidates} is where candidates are kept, but no search made it. Move it away, or name another output.")
+        raise UserError(
+            f"{candidates} is where candidates are kept, but no search made it. Move it away, or name another output."
+        )
 
 
 def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:

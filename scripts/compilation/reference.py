@@ -61,9 +61,7 @@ def load_reference(path: Path) -> Reference:
     RAISES (UserError): If it can't be loaded or compiled, with the reason.
     """
     if not (path / "config.cfg").is_file():
-        raise UserError(
-            f"There is no trained pipeline in {path}. Train one with `python -m spacy project run train`."
-        )
+        raise UserError(f"There is no trained pipeline in {path}. Train one with `python -m spacy project run train`.")
     try:
         nlp = spacy.load(path)
     except Exception as error:  # spaCy passes on whatever a component's own code raises.
@@ -72,7 +70,7 @@ def load_reference(path: Path) -> Reference:
     if not isinstance(transformer.model.tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"The encoder of {path} has no fast tokenizer, whose offsets the compiled pipeline needs. "
-            "Train with `tokenizer_config = {\"use_fast\": true}` and an encoder that has a tokenizer.json."
+            'Train with `tokenizer_config = {"use_fast": true}` and an encoder that has a tokenizer.json.'
         )
     listeners = find_listeners(nlp, transformer.name, path)
     return Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
@@ -124,7 +122,7 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
         listed = ", ".join(f"{name} ({' and '.join(sorted(names))})" for name, names in poolings.items())
         raise UserError(
             f"The listeners in {path} pool wordpieces in ways that can't be compiled: {listed}. "
-            "Train all of them with `pooling = {\"@layers\": \"reduce_mean.v1\"}`."
+            'Train all of them with `pooling = {"@layers": "reduce_mean.v1"}`.'
         )
     return layers
 

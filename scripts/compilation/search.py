@@ -156,7 +156,9 @@ def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
     """
     texts = [doc.text for doc in choose_docs(trial.workbench.dev, WORDS)]
     throughput = compare_throughput(trial.process, process, texts, BATCH_SIZE, ROUNDS)
-    reference_ms, compiled_ms = compare_latency(trial.process, process, choose_sentences(trial.workbench.dev, SENTENCES), ROUNDS)
+    reference_ms, compiled_ms = compare_latency(
+        trial.process, process, choose_sentences(trial.workbench.dev, SENTENCES), ROUNDS
+    )
     p50, reference_p50 = (summarize(times.min(axis=0))["p50"] for times in (compiled_ms, reference_ms))
     best, reference_best = max(throughput.compiled), max(throughput.reference)
     return {
@@ -227,7 +229,9 @@ class Search:
         self.rows: List[Row] = []
         self.deadline = time.monotonic() + 60 * budget
         self.candidates_deadline = time.monotonic() + 60 * budget * SHARE_FOR_CANDIDATES
-        self.out_of_budget = f"not tried: the budget of {budget:g} minutes was used up. Run again with a larger --budget"
+        self.out_of_budget = (
+            f"not tried: the budget of {budget:g} minutes was used up. Run again with a larger --budget"
+        )
 
     def try_candidates(self, candidates: List[Candidate]) -> None:
         """Build, gate and time every candidate."""

@@ -87,14 +87,18 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
     }
     reference = report["reference"]
     timed = [row for row in report["candidates"] if row.get("speedup")]
-    figure, (axes, names) = plt.subplots(
-        1, 2, figsize=(10, 5), width_ratios=[2.1, 1], constrained_layout=True
-    )
+    figure, (axes, names) = plt.subplots(1, 2, figsize=(10, 5), width_ratios=[2.1, 1], constrained_layout=True)
     floor = reference["ents_f"] - report["gate"]["max_f1_drop"]
     axes.axhline(floor, color=red, linewidth=1, linestyle="--")
     axes.annotate(
-        f"gate: F1 {floor:.4f}", (1, floor), xycoords=("axes fraction", "data"), xytext=(-2, 3), color=red,
-        textcoords="offset points", ha="right", fontsize=8,
+        f"gate: F1 {floor:.4f}",
+        (1, floor),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 3),
+        color=red,
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
     )
     axes.scatter(1, reference["ents_f"], color="black", marker="s", s=70, zorder=4)
     axes.annotate(
@@ -104,11 +108,23 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
         point = (row["speedup"], row["ents_f"])
         axes.scatter(*point, zorder=3, **styles[row["status"]])
         axes.annotate(
-            str(number), point, color="white", ha="center", va="center_baseline", fontsize=6, fontweight="bold", zorder=5
+            str(number),
+            point,
+            color="white",
+            ha="center",
+            va="center_baseline",
+            fontsize=6,
+            fontweight="bold",
+            zorder=5,
         )
         names.text(
-            0, 1 - number / (len(timed) + 1), f"{number:>2}  {row['name']} ({row['status']})", fontsize=8, va="center",
-            color=red if row["status"] == "rejected" else blue, fontweight="bold" if row["status"] == "chosen" else None,
+            0,
+            1 - number / (len(timed) + 1),
+            f"{number:>2}  {row['name']} ({row['status']})",
+            fontsize=8,
+            va="center",
+            color=red if row["status"] == "rejected" else blue,
+            fontweight="bold" if row["status"] == "chosen" else None,
         )
     names.axis("off")
     axes.set_xlabel("Throughput, times the reference")

@@ -57,9 +57,7 @@ def read_tokenizer(data: bytes) -> Tokenizer:
     return tokenizer
 
 
-def choose_artefact(
-    manifest: Dict[str, Any], files: Dict[str, bytes]
-) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
+def choose_artefact(manifest: Dict[str, Any], files: Dict[str, bytes]) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
     """Fall back to the portable artefact, or warn, if this CPU lacks what the fast one needs.
 
     RETURNS (Tuple): Manifest and files of the artefact to run.
@@ -78,10 +76,11 @@ def choose_artefact(
     if portable is None:
         warnings.warn(
             f"{what} It may be slow here, or less exact. Compile it again on a machine like this one (`python -m spacy "
-            "project run optimize`), or there with `--portable`."
+            "project run optimize`), or there with `--portable`.",
+            stacklevel=2,
         )
         return manifest, files
-    warnings.warn(f"{what} Its portable encoder ({portable['engine']}, {portable['precision']}) is used instead.")
-    return portable, {
-        name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)
-    }
+    warnings.warn(
+        f"{what} Its portable encoder ({portable['engine']}, {portable['precision']}) is used instead.", stacklevel=2
+    )
+    return portable, {name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)}

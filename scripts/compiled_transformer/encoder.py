@@ -37,7 +37,9 @@ class CompiledEncoder(Shim):
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
         self._artefact: Optional[Tuple] = None  # What `choose_artefact` chose for this CPU
-        self._engines: Dict[Tuple, Any] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
+        self._engines: Dict[
+            Tuple, Any
+        ] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
         self.observer = Observer()
 
     def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
@@ -172,7 +174,9 @@ class CompiledEncoder(Shim):
         """
         manifest, files = self.get_artefact()
         if manifest["engine"] != "openvino":
-            length = None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
+            length = (
+                None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
+            )
         key = (os.getpid(), device, threads, streams, length)
         if key not in self._engines:
             with self._lock:

@@ -42,9 +42,7 @@ def start_engine(
         ) from error
 
 
-def start_onnxruntime(
-    manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None
-) -> Engine:
+def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
     import onnxruntime
 
@@ -68,14 +66,14 @@ def start_onnxruntime(
     return run
 
 
-def start_openvino(
-    manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None
-) -> Engine:
+def start_openvino(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
     import openvino
 
     if device != "cpu":
-        raise ValueError(f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'.")
+        raise ValueError(
+            f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'."
+        )
     core = openvino.Core()
     encoder = core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"])
     if length is not None:

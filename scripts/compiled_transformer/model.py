@@ -61,7 +61,9 @@ def stream_vectors(model: Model[List[Doc], List[Floats2d]], doc: Doc) -> Iterato
     RAISES (ValueError): If the vectors come from a service.
     """
     if model.attrs["remote"] is not None:
-        raise ValueError("Vectors that come from a service can't be streamed. Load the pipeline without the setting 'remote'.")
+        raise ValueError(
+            "Vectors that come from a service can't be streamed. Load the pipeline without the setting 'remote'."
+        )
     if not len(doc):
         return
     encoder: CompiledEncoder = model.shims[0]

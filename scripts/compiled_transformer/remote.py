@@ -18,7 +18,7 @@ from .artefact import get_digest
 
 TIMEOUT = 60  # Seconds without a byte from the service.
 TRIES = 7
-BACKOFF = {"backoff_factor": 0.1, "backoff_max": 4}  # Seconds between tries: 0, 0.2, 0.4, ... 3.2
+BACKOFF_FACTOR = 0.1  # Seconds between tries: 0, 0.2, 0.4 and so on.
 MAX_RETRY_WAIT = 10  # Seconds, whatever the service asks for.
 REMOTE_DOCS = 128  # Docs of a request, at most.
 CONNECTIONS = 8
@@ -58,7 +58,12 @@ class RemoteEncoder:
         self.width = width
         self._connections = urllib3.PoolManager(
             retries=RetryAnything(
-                TRIES - 1, redirect=False, status_forcelist=[503], allowed_methods=None, raise_on_status=False, **BACKOFF
+                TRIES - 1,
+                redirect=False,
+                status_forcelist=[503],
+                allowed_methods=None,
+                raise_on_status=False,
+                backoff_factor=BACKOFF_FACTOR,
             ),
             timeout=TIMEOUT,
             # As many as there are threads that encode; urllib3 warns when it closes some.
@@ -118,7 +123,7 @@ class RemoteEncoder:
 class RetryAnything(Retry):
     """Try again whatever happens, also a POST, but not after a timeout: the service would do the same work again."""
 
-    def increment(self, method=None, url=None, response=None, error=None, *arguments, **settings) -> Retry:
+    def increment(self, method=None, url=None, response=None, error=None, *arguments, **settings) -> Any:
         """Count a try. RAISES (ReadTimeoutError): If it was one."""
         if isinstance(error, ReadTimeoutError):
             raise error

@@ -1,6 +1,6 @@
 """Docs to windows of tokens."""
 
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy
 from spacy.attrs import IDX, LENGTH
@@ -36,7 +36,8 @@ def get_windows(docs: List[Doc], spans: str, window: int, stride: int) -> List[W
 
     RETURNS (List[Window]): The windows.
     """
-    windows = []
+    windows: List[Window] = []
+    cuts: Iterable[Window]
     offset = 0
     for doc in docs:
         if spans == "sent":

@@ -63,9 +63,7 @@ def split_long_windows(wordpieces: Wordpieces, max_length: int, n_prefix: int, n
             rows.extend((prefix, text, suffix))
             lengths.append(len(prefix) + len(text) + len(suffix))
     index = numpy.concatenate(rows)
-    return Wordpieces(
-        numpy.asarray(lengths), wordpieces.ids[index], wordpieces.first[index], wordpieces.last[index]
-    )
+    return Wordpieces(numpy.asarray(lengths), wordpieces.ids[index], wordpieces.first[index], wordpieces.last[index])
 
 
 class Padded(NamedTuple):

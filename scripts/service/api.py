@@ -72,9 +72,7 @@ def make_app(front) -> FastAPI:
 
     if front.settings.encoder_only:
 
-        @app.post(
-            "/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY
-        )
+        @app.post("/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY)
         async def vectors(request: Request) -> Response:
             """Token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
             if request.headers.get("content-type") == OCTETS:

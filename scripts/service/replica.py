@@ -33,7 +33,9 @@ class Replica:
     max_characters (int): Of a text.
     """
 
-    def __init__(self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, max_characters: int) -> None:
+    def __init__(
+        self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, max_characters: int
+    ) -> None:
         settings = {"threads": threads, **({"device": "cuda"} if gpu else {})}
         self.nlp = spacy.load(
             pipeline.name,

@@ -6,9 +6,9 @@ import numpy
 import srsly
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-MAX_BODY = 32 * 2**20  # Bytes
-
 from .settings import Limits
+
+MAX_BODY = 32 * 2**20  # Bytes
 
 
 class Refused(Exception):
@@ -71,9 +71,7 @@ def read_texts(body: bytes, limits: Limits) -> TextsRequest:
         if first["type"] == "json_invalid":
             raise Refused(400, f'The body is not JSON ({first["msg"]}). Send {{"text": "..."}}.') from None
         where = ".".join(str(part) for part in first["loc"]) or "The body"
-        raise Refused(
-            422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.'
-        ) from None
+        raise Refused(422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.') from None
     if (request.text is None) == (request.texts is None):
         raise Refused(422, 'Send either "text" or "texts", and not null.')
     check_limits([request.text] if request.texts is None else request.texts, limits)

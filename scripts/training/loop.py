@@ -75,7 +75,9 @@ class Trainer:
         self.optimizer = self.training["optimizer"]
         self.frozen = self.training["frozen_components"]
         self.components = [name for name, pipe in nlp.pipeline if name not in self.frozen and is_trainable(pipe)]
-        train_corpus, dev_corpus = resolve_dot_names(config, [self.training["train_corpus"], self.training["dev_corpus"]])
+        train_corpus, dev_corpus = resolve_dot_names(
+            config, [self.training["train_corpus"], self.training["dev_corpus"]]
+        )
         self.batches = group.make_batches(
             spacy_loop.create_train_batches(nlp, train_corpus, self.training["batcher"], self.training["max_epochs"])
         )
@@ -167,7 +169,9 @@ class Trainer:
         """
         group, progress = self.group, self.progress
         if group.size > 1:
-            message = f"The weights of the ranks are no longer equal after step {progress.step}, so the training stopped."
+            message = (
+                f"The weights of the ranks are no longer equal after step {progress.step}, so the training stopped."
+            )
             group.check_equal(digest_weights(walk_parameters(self.nlp, self.components)), message)
         score, scores = None, {}
         if group.leads:

@@ -74,7 +74,9 @@ def walk_parameters(nlp: Language, components: List[str]) -> List[Parameter]:
 
 def list_scalers(parameters: List[Parameter]) -> List:
     """RETURNS (List[PyTorchGradScaler]): Those of the torch models: after an overflow they skip the model's step."""
-    shims = {id(parameter.owner): parameter.owner for parameter in parameters if isinstance(parameter.owner, PyTorchShim)}
+    shims = {
+        id(parameter.owner): parameter.owner for parameter in parameters if isinstance(parameter.owner, PyTorchShim)
+    }
     return [shim._grad_scaler for shim in shims.values()]
 
 

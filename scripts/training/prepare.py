@@ -23,7 +23,14 @@ from .training_report import write_metrics
 
 
 def make_pipeline(
-    config: Path, corpus_dir: Path, encoder: Path, *, gpu: int, fp32: bool, overrides: Dict[str, Any], silent: bool = False
+    config: Path,
+    corpus_dir: Path,
+    encoder: Path,
+    *,
+    gpu: int,
+    fp32: bool,
+    overrides: Dict[str, Any],
+    silent: bool = False,
 ) -> Language:
     """Make the pipeline of a config, initialized on a corpus and with an encoder.
 

@@ -64,7 +64,9 @@ def sweep(
         about = describe_training(config, corpus_dir, encoder, settings)
         msg.info(f"{folder.name}: {epochs} epochs of {n_samples:,} samples")
         error = "" if is_finished(folder, about) else run_training(folder, about, gpu)
-        rows.append({"batch_size": size, "learning_rate": rate, **(read_result(folder) if not error else {"error": error})})
+        rows.append(
+            {"batch_size": size, "learning_rate": rate, **(read_result(folder) if not error else {"error": error})}
+        )
     report = {"machine": describe_machine(), "epochs": epochs, "samples": n_samples, "runs": rows}
     with replace_when_done(metrics_dir / "sweep.json") as path:
         srsly.write_json(path, report)

@@ -325,7 +325,9 @@ def test_interval_of_few_rounds_is_called_what_it_is(made_up, rounds, name):
 # Mistakes
 
 
-def test_file_in_place_of_the_folder_is_noticed_before_measuring(reference_path, compiled_path, dev_corpus, tmp_path, monkeypatch):
+def test_file_in_place_of_the_folder_is_noticed_before_measuring(
+    reference_path, compiled_path, dev_corpus, tmp_path, monkeypatch
+):
     monkeypatch.setattr(script, "measure", lambda *_, **__: pytest.fail("measured"))
     (tmp_path / "metrics").write_text("a file")
     result = run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, tmp_path / "metrics", *QUICK)
@@ -339,9 +341,7 @@ def test_pipeline_that_is_not_compiled(reference_path, dev_corpus, old_metrics, 
     assert_untouched(old_metrics)
 
 
-@pytest.mark.parametrize(
-    "missing,command", [("reference", "project run train"), ("compiled", "project run optimize")]
-)
+@pytest.mark.parametrize("missing,command", [("reference", "project run train"), ("compiled", "project run optimize")])
 def test_missing_pipeline(missing, command, reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
     paths = {"reference": reference_path, "compiled": compiled_path, missing: tmp_path / "nowhere"}
     result = run_command(benchmark_cli, paths["reference"], paths["compiled"], dev_corpus, old_metrics, *QUICK)
@@ -364,9 +364,7 @@ def test_pipeline_that_fails(reference_path, compiled_path, dev_corpus, old_metr
     assert_untouched(old_metrics)
 
 
-def test_files_are_replaced_together(
-    made_up, reference_path, compiled_path, dev_corpus, old_metrics, monkeypatch
-):
+def test_files_are_replaced_together(made_up, reference_path, compiled_path, dev_corpus, old_metrics, monkeypatch):
     def fail(*_):
         raise RuntimeError("no plot")
 

@@ -1,5 +1,7 @@
 """`scripts.compilation.gate`: the scores are spaCy's, and what is lost is seen."""
 
+from types import MappingProxyType
+
 import numpy
 import pytest
 import spacy
@@ -27,7 +29,7 @@ def make_docs(n, ents=("B-PER", "I-PER", "O", "O", "B-LOC", "O", "B-MISC", "O"))
     return [Doc(VOCAB, words=["word"] * N_WORDS, ents=list(ents)) for _ in range(n)]
 
 
-def score(gold, *, lose={}):
+def score(gold, *, lose=MappingProxyType({})):
     """Score a pipeline that is right but for what it does not find: by label, in how many Docs.
 
     RETURNS (EntityScores): Its scores.
@@ -148,7 +150,10 @@ def test_what_is_allowed_passes():
 
 
 @given(
-    true=st.integers(1, 60), errors=st.integers(0, 40), missed_before=st.integers(0, 40), missed_after=st.integers(0, 40)
+    true=st.integers(1, 60),
+    errors=st.integers(0, 40),
+    missed_before=st.integers(0, 40),
+    missed_after=st.integers(0, 40),
 )
 def test_equal_f1_passes_a_gate_that_allows_nothing(true, errors, missed_before, missed_after):
     """Errors of another kind, the same number of them: F1 is the same, and rounding must not make it a drop."""

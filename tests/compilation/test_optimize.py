@@ -383,9 +383,7 @@ def optimize_until(moment, log, marker, arguments):
 
 def kill_at(moment, log, marker, arguments):
     """RETURNS (str): What was in the marker when the search was killed."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=optimize_until, args=(moment, log, marker, arguments)
-    )
+    process = multiprocessing.get_context("spawn").Process(target=optimize_until, args=(moment, log, marker, arguments))
     process.start()
     while not marker.exists():
         assert process.is_alive(), f"The search ended before it came to the moment {moment!r}"
@@ -461,7 +459,7 @@ def test_killed_export_is_done_again(reference_path, dev_corpus, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(candidates_module, "export_onnx", export_half)
         with pytest.raises(KeyboardInterrupt):
-            workbench.exported
+            print(workbench.exported)
     onnx.checker.check_model(str(workbench.exported))
 
 
@@ -532,14 +530,20 @@ def test_corpus_without_sentences_is_timed_by_docs(reference_path, train_corpus,
 def test_engines_are_scored_by_the_pipelines_entities(compiled_path, dev_corpus, threads):
     gold = read_corpus(dev_corpus)
     nlp = spacy.load(compiled_path, config={"components.transformer.threads": threads})
-    found = [[(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in nlp.pipe(bare(doc, nlp.vocab) for doc in gold)]
+    found = [
+        [(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in nlp.pipe(bare(doc, nlp.vocab) for doc in gold)
+    ]
     expected = [tuple(counts) for counts in score_entities(gold, found).counts.tolist()]
     engine = nlp.get_pipe("transformer").encoder.get_engine("cpu", threads, 1)
-    scorer = PipelineScorer(spacy.load(compiled_path, config={"components.transformer.threads": threads}), "transformer", gold)
+    scorer = PipelineScorer(
+        spacy.load(compiled_path, config={"components.transformer.threads": threads}), "transformer", gold
+    )
     indices = list(range(len(gold)))
     assert scorer(engine, indices) == expected
     assert scorer(engine, indices[3:4]) == expected[3:4]
-    found_none = scorer(lambda ids, mask: numpy.zeros((*ids.shape, engine(ids, mask).shape[-1]), dtype="float32"), indices)
+    found_none = scorer(
+        lambda ids, mask: numpy.zeros((*ids.shape, engine(ids, mask).shape[-1]), dtype="float32"), indices
+    )
     assert sum(true_positives for true_positives, _, _ in found_none) < sum(counts[0] for counts in expected)
 
 
@@ -617,9 +621,7 @@ def make_row(name, *, speedup=1.0, latency_speedup=1.0, size_mb=10.0, status="pa
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "objective,chosen", [("throughput", "wide"), ("latency", "quick"), ("size", "small")]
-)
+@pytest.mark.parametrize("objective,chosen", [("throughput", "wide"), ("latency", "quick"), ("size", "small")])
 def test_objective_decides(objective, chosen):
     rows = [
         make_row("plain"),
@@ -698,7 +700,10 @@ def drop_listeners(config):
 
 def mix_poolings(config):
     config["nlp"]["pipeline"].append("tagger")
-    listener = {**config["components"]["ner"]["model"]["tok2vec"]["*"]["transformer"], "pooling": {"@layers": "reduce_max.v1"}}
+    listener = {
+        **config["components"]["ner"]["model"]["tok2vec"]["*"]["transformer"],
+        "pooling": {"@layers": "reduce_max.v1"},
+    }
     model = {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": listener}
     config["components"]["tagger"] = {"factory": "tagger", "model": model}
 

@@ -44,7 +44,23 @@ SPECIAL = -1  # What special tokens are aligned to.
 
 def words() -> st.SearchStrategy[str]:
     """Words, numbers, emoji, combining characters, scripts without spaces, and white space that is a token."""
-    odd = ["\n", " ", "\t\n ", "\u00a0", "\u3000", "\u200b", "e\u0301", "👩‍👩‍👧", "😀", "ﬁ", "東京", "İ", "[SEP]", "cannot", "don't"]
+    odd = [
+        "\n",
+        " ",
+        "\t\n ",
+        "\u00a0",
+        "\u3000",
+        "\u200b",
+        "e\u0301",
+        "👩‍👩‍👧",
+        "😀",
+        "ﬁ",
+        "東京",
+        "İ",
+        "[SEP]",
+        "cannot",
+        "don't",
+    ]
     return st.one_of(st.sampled_from(odd), st.text(st.characters(codec="utf8"), min_size=1, max_size=12))
 
 
@@ -68,9 +84,9 @@ def offsets(draw, length: int) -> numpy.ndarray:
     borders = st.integers(0, length)
     starts = sorted(draw(st.lists(borders, max_size=length + 5)))
     lengths = draw(st.lists(st.integers(0, 15), min_size=len(starts), max_size=len(starts)))
-    return numpy.asarray(
-        [(start, min(start + n, length)) for start, n in zip(starts, lengths)], dtype="int64"
-    ).reshape(-1, 2)
+    return numpy.asarray([(start, min(start + n, length)) for start, n in zip(starts, lengths)], dtype="int64").reshape(
+        -1, 2
+    )
 
 
 class Pieces(NamedTuple):

@@ -426,7 +426,9 @@ def test_failed_batch_goes_to_the_error_handler(compiled_path, texts, threads):
     nlp = spacy.load(compiled_path, config=config, exclude=["sentencizer"])
     failed = []
     nlp.get_pipe("transformer").set_error_handler(lambda *arguments: failed.append(arguments))
-    whole = [Doc(nlp.vocab, words=text.split(), sent_starts=[True] + [False] * (len(text.split()) - 1)) for text in texts]
+    whole = [
+        Doc(nlp.vocab, words=text.split(), sent_starts=[True] + [False] * (len(text.split()) - 1)) for text in texts
+    ]
     without_sentences = Doc(nlp.vocab, words=["no", "sentences"])
     docs = list(nlp.pipe([*whole[:4], without_sentences, *whole[4:]], batch_size=2))
     ((name, _, batch, error),) = failed
@@ -463,7 +465,9 @@ def test_stream_may_be_left_early(compiled_path, texts, expected):
 
 
 @pytest.mark.parametrize(
-    "config", [{"components": {"transformer": {"threads": 1}}}, {"components.transformer.threads": 1}], ids=["nested", "dotted"]
+    "config",
+    [{"components": {"transformer": {"threads": 1}}}, {"components.transformer.threads": 1}],
+    ids=["nested", "dotted"],
 )
 def test_settings_can_be_overridden_at_load(compiled_path, texts, monkeypatch, config):
     started = []

@@ -90,7 +90,11 @@ def test_the_weights_above_make_every_transition():
     for theirs, ours in PAIRS.values():
         entities = get_entities(theirs(Doc(theirs.vocab, words=words)))
         assert get_entities(ours(Doc(ours.vocab, words=words))) == entities
-    lengths = {end - start for theirs, _ in PAIRS.values() for start, end, _ in get_entities(theirs(Doc(theirs.vocab, words=words)))}
+    lengths = {
+        end - start
+        for theirs, _ in PAIRS.values()
+        for start, end, _ in get_entities(theirs(Doc(theirs.vocab, words=words)))
+    }
     assert {1, 2, 3, 4} <= lengths
 
 
@@ -149,7 +153,9 @@ def test_vectors_of_several_layers_are_joined_in_pieces(monkeypatch, tokens_at_o
     monkeypatch.setattr("scripts.compiled_transformer.ner.TOKENS_AT_ONCE", tokens_at_once)
     tok2vec = {"@layers": "concatenate.v1", "*": {"first": TOK2VEC, "second": {**TOK2VEC, "width": 24}}}
     nlp = make_pipeline("greedy_ner", tok2vec=tok2vec)
-    docs = [Doc(nlp.vocab, words=list(WORDS[:length]) * repeats) for length, repeats in ((3, 1), (0, 1), (12, 5), (6, 1))]
+    docs = [
+        Doc(nlp.vocab, words=list(WORDS[:length]) * repeats) for length, repeats in ((3, 1), (0, 1), (12, 5), (6, 1))
+    ]
     ner = nlp.get_pipe("ner")
     expected = ner.model.get_ref("tok2vec").predict(docs)
     assert expected.shape == (69, 8)

@@ -95,7 +95,10 @@ def test_portable_encoder_starts_one_engine_for_all_lengths(portable_path, text,
     start = ENGINES["onnxruntime"]
     monkeypatch.setitem(ENGINES, "onnxruntime", lambda *arguments: started.append(1) or start(*arguments))
     with pytest.warns(UserWarning, match="portable encoder") as warned:
-        nlp = spacy.load(portable_path, config={"components.transformer.warm_up_lengths": [16, 32], "components.transformer.threads": 1})
+        nlp = spacy.load(
+            portable_path,
+            config={"components.transformer.warm_up_lengths": [16, 32], "components.transformer.threads": 1},
+        )
         nlp(text)
     assert len(started) == 1
     assert len(warned) == 1

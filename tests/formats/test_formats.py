@@ -565,12 +565,18 @@ def write_docs(tmp_path: Path, *docs: Doc) -> Path:
 
 def test_doc_without_sentences_is_one(tmp_path):
     doc = Doc(Vocab(), words=["Ada", "sang", ".", "Karl", "slept"], ents=["B-PER", "O", "O", "B-PER", "O"])
-    assert summarize(read(write_docs(tmp_path, doc), "spacy")) == [("Ada sang . Karl slept", [(0, 1, "PER"), (3, 4, "PER")])]
+    assert summarize(read(write_docs(tmp_path, doc), "spacy")) == [
+        ("Ada sang . Karl slept", [(0, 1, "PER"), (3, 4, "PER")])
+    ]
 
 
 def test_sentence_border_inside_an_entity_is_none(tmp_path):
     doc = Doc(
-        Vocab(), words=["A", "B", "C"], ents=["B-PER", "I-PER", "O"], sent_starts=[True, True, True], spaces=[True, False, False]
+        Vocab(),
+        words=["A", "B", "C"],
+        ents=["B-PER", "I-PER", "O"],
+        sent_starts=[True, True, True],
+        spaces=[True, False, False],
     )
     sentences = read(write_docs(tmp_path, doc), "spacy")
     assert summarize(sentences) == [("A B", [(0, 2, "PER")]), ("C", [])]
@@ -745,7 +751,11 @@ BROKEN = {
     "kaggle, encoding": ("kaggle", KAGGLE.encode("utf8"), "line 23: this is UTF-8, the corpus is Latin-1"),
     "kaggle, only a header": ("kaggle", "Sentence #,Word,POS,Tag\n", "holds no sentences"),
     "jsonl, cut line": ("doccano", cut(DOCCANO, 9), "line 6: this is no JSON, or it is cut short"),
-    "jsonl, no object": ("doccano", change(DOCCANO, 2, "[1, 2]"), "line 2: expected a JSON object a line, got '[1, 2]'"),
+    "jsonl, no object": (
+        "doccano",
+        change(DOCCANO, 2, "[1, 2]"),
+        "line 2: expected a JSON object a line, got '[1, 2]'",
+    ),
     "jsonl, a list": ("doccano", "[\n" + DOCCANO, "line 1: this is no JSON"),
     "jsonl, no text": ("doccano", change(DOCCANO, 2, '{"label": []}'), 'line 2: expected a "text"'),
     "jsonl, empty text": ("doccano", change(DOCCANO, 2, '{"text": " ", "label": []}'), 'line 2: expected a "text"'),
@@ -755,7 +765,11 @@ BROKEN = {
         "line 2: character 1 of the text is half of a surrogate pair",
     ),
     "jsonl, no spans": ("doccano", change(DOCCANO, 2, '{"text": "Ada"}'), "line 2: expected one of spans, labels"),
-    "jsonl, class": ("doccano", change(DOCCANO, 2, '{"text": "Ada", "label": "good"}'), "line 2: expected a list of spans"),
+    "jsonl, class": (
+        "doccano",
+        change(DOCCANO, 2, '{"text": "Ada", "label": "good"}'),
+        "line 2: expected a list of spans",
+    ),
     "jsonl, classes": (
         "doccano",
         change(DOCCANO, 2, '{"text": "Ada", "label": ["good"]}'),
@@ -775,7 +789,11 @@ BROKEN = {
         "line 4: the spans 0-5 LOC 'Norsk' and 0-11 ORG 'Norsk Hydro' overlap",
     ),
     "jsonl, twice": ("doccano", with_spans([0, 5, "ORG"], [0, 5, "ORG"]), "line 4: the spans 0-5 ORG"),
-    "jsonl, outside": ("doccano", with_spans([18, 23, "PER"]), "line 4: the span 18-23 PER is empty or outside the text"),
+    "jsonl, outside": (
+        "doccano",
+        with_spans([18, 23, "PER"]),
+        "line 4: the span 18-23 PER is empty or outside the text",
+    ),
     "jsonl, negative": ("doccano", with_spans([-1, 5, "ORG"]), "line 4: the span -1-5 ORG is empty or outside"),
     "jsonl, empty": ("doccano", with_spans([5, 5, "ORG"]), "line 4: the span 5-5 ORG is empty or outside"),
     "jsonl, backwards": ("doccano", with_spans([5, 0, "ORG"]), "line 4: the span 5-0 ORG is empty or outside"),
@@ -784,7 +802,7 @@ BROKEN = {
         with_spans([0, 9, "ORG"]),
         "line 4: the span 0-9 ORG 'Norsk Hyd' does not start and end at token borders; the nearest are 0-11 ORG",
     ),
-    "jsonl, other tokens": ("prodigy", with_tokens("Ada", "song", "."), 'line 2: the "tokens" make up \'Ada song .\''),
+    "jsonl, other tokens": ("prodigy", with_tokens("Ada", "song", "."), "line 2: the \"tokens\" make up 'Ada song .'"),
     "jsonl, no tokens": (
         "prodigy",
         change(PRODIGY, 2, '{"text": "Ada", "spans": [], "tokens": ["Ada"]}'),
@@ -813,7 +831,9 @@ def test_broken_sample_is_refused_and_changes_nothing(tmp_path, sample, data, ex
     convert(write(tmp_path, *SAMPLES["conll"][::2]), folder, n_sents=1, shares=SHARES, metrics=metrics)
     before, counts_before = read_files(folder), metrics.read_bytes()
     name = "source.bz2" if sample == "packed" else f"broken-{SAMPLES[sample][0]}"
-    source = write(tmp_path, name, data if isinstance(data, bytes) else data.encode("latin1" if sample == "kaggle" else "utf8"))
+    source = write(
+        tmp_path, name, data if isinstance(data, bytes) else data.encode("latin1" if sample == "kaggle" else "utf8")
+    )
     assert_refused(run_command(corpus_cli, source, folder, "-n", 1, "--metrics", metrics), source, expected)
     assert read_files(folder) == before
     assert metrics.read_bytes() == counts_before
@@ -860,7 +880,11 @@ def test_empty_options_are_not_given(tmp_path):
     """weasel has no conditions: its commands give every option, empty or not."""
     source = write(tmp_path, *SAMPLES["conll"][::2])
     shares = ["-n", 1, "--dev-share", 0.34, "--test-share", 0.34]
-    empty = [part for name in ("format", "dev", "test", "labels", "lang", "encoding", "misaligned") for part in (f"--{name}", "")]
+    empty = [
+        part
+        for name in ("format", "dev", "test", "labels", "lang", "encoding", "misaligned")
+        for part in (f"--{name}", "")
+    ]
     assert run_command(corpus_cli, source, tmp_path / "given", *shares, *empty).exit_code == 0
     assert run_command(corpus_cli, source, tmp_path / "bare", *shares).exit_code == 0
     assert read_files(tmp_path / "given") == read_files(tmp_path / "bare")

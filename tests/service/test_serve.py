@@ -672,7 +672,9 @@ def test_busy_server_is_asked_again_but_not_for_ever(compiled_path, texts, monke
     monkeypatch.setattr("scripts.compiled_transformer.remote.TRIES", 3)
     with HTTPServer(("127.0.0.1", 0), Busy) as busy:
         threading.Thread(target=busy.serve_forever, daemon=True).start()
-        nlp = spacy.load(compiled_path, config={"components.transformer.remote": f"http://127.0.0.1:{busy.server_port}"})
+        nlp = spacy.load(
+            compiled_path, config={"components.transformer.remote": f"http://127.0.0.1:{busy.server_port}"}
+        )
         with pytest.raises(ConnectionError, match="too busy.*Full"):
             nlp(texts[0])
         busy.shutdown()

@@ -55,7 +55,9 @@ def assert_same_weights(one, other, *, atol):
     expected, found = (walk_parameters(nlp, ["transformer", "ner"]) for nlp in (one, other))
     assert [parameter.name for parameter in expected] == [parameter.name for parameter in found]
     for mine, theirs in zip(expected, found):
-        numpy.testing.assert_allclose(theirs.weights.numpy(), mine.weights.numpy(), rtol=0, atol=atol, err_msg=mine.name)
+        numpy.testing.assert_allclose(
+            theirs.weights.numpy(), mine.weights.numpy(), rtol=0, atol=atol, err_msg=mine.name
+        )
 
 
 def assert_untouched(folder):
@@ -89,7 +91,11 @@ def test_training_starts_after_one_that_was_killed(tiny_corpus, tiny_encoder, ol
     result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *STEPS)
     assert result.exit_code == 0, result.output
     assert {path.name for path in old_training.iterdir()} == {"model-best", "model-last"}
-    assert spacy.util.load_meta(old_training / "model-best" / "meta.json")["pipeline"] == ["sentencizer", "transformer", "ner"]
+    assert spacy.util.load_meta(old_training / "model-best" / "meta.json")["pipeline"] == [
+        "sentencizer",
+        "transformer",
+        "ner",
+    ]
 
 
 def test_metrics(tiny_corpus, tiny_encoder, old_training, tmp_path):
