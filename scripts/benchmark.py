@@ -1,6 +1,6 @@
 """Measure how much faster and smaller the compiled pipeline is.
 
-The way of the data: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png} and benchmark-length.png
+The data flow: two pipelines and a .spacy corpus -> metrics/benchmark.{json,md,png} and benchmark-length.png
 """
 
 from pathlib import Path

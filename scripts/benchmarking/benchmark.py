@@ -193,7 +193,7 @@ def measure(
 
 
 def choose_best(throughputs: Dict[str, Throughput], side: int) -> int:
-    """RETURNS (int): The batch size in which a pipeline does most words a second."""
+    """Choose the batch size in which a pipeline does most words a second."""
     return int(max(throughputs, key=lambda size: numpy.median(throughputs[size][side])))
 
 
@@ -217,7 +217,10 @@ def measure_lengths(
 
 
 def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> List[float]:
-    """RETURNS (List[float]): Median seconds that each pipeline takes to load and to run its first text."""
+    """Measure how long each pipeline takes to load and to run its first text.
+
+    RETURNS (List[float]): Median seconds that each pipeline takes to load and to run its first text.
+    """
     progress.set_description("Loading")
     seconds = []
     for _ in range(LOADS):

@@ -32,7 +32,10 @@ def measure_breakdown(
 
 
 def share_out(seconds: Dict[str, float], words: int) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): By stage the "seconds" for 10,000 words and their "share", and the "sum" of all."""
+    """Divide the time among the stages.
+
+    RETURNS (Dict[str, Any]): By stage the "seconds" for 10,000 words and their "share", and the "sum" of all.
+    """
     together = sum(seconds.values())
     return {
         "seconds": {name: WORDS * value / words for name, value in seconds.items()},
@@ -42,8 +45,10 @@ def share_out(seconds: Dict[str, float], words: int) -> Dict[str, Any]:
 
 
 def describe_wordpieces(load: Dict[str, Any], words: int) -> Dict[str, float]:
-    """RETURNS (Dict[str, float]): What shares of the wordpieces that the encoder is given are "padding" and "special"
+    """Describe what the encoder is given.
+
     tokens, and which share of the text's is "overlap": seen before in another window.
+    RETURNS (Dict[str, float]): What shares of the wordpieces that the encoder is given are "padding" and "special"
     """
     return {
         "per_word": load["distinct"] / words,

@@ -18,7 +18,7 @@ REPEATED_WORDS = 20_000  # Documents are repeated up to so many words, or up to 
 
 
 def list_lengths(longest: int) -> List[int]:
-    """RETURNS (List[int]): 100, 1,000 and so on up to the longest."""
+    """List 100, 1,000 and so on up to the longest."""
     powers = itertools.takewhile(lambda n: n <= longest, (SHORTEST * 10**power for power in itertools.count()))
     return list(powers)
 

@@ -42,7 +42,7 @@ def measure_peak(manifest: Dict[str, Any], device: str, threads: int) -> Optiona
 
 
 def time_best(products: Products) -> float:
-    """RETURNS (float): Seconds of the fastest run."""
+    """Time the fastest run, in seconds."""
     for _ in range(WARM_UP):
         products()
     seconds = []
@@ -55,7 +55,10 @@ def time_best(products: Products) -> float:
 
 
 def make_weights(width: int, kind: str) -> numpy.ndarray:
-    """RETURNS (ndarray): *Shape:* (width, width). Weights that neither overflow nor vanish in a chain of products."""
+    """Make weights that neither overflow nor vanish in a chain of products.
+
+    RETURNS (ndarray): *Shape:* (width, width). Weights that neither overflow nor vanish in a chain of products.
+    """
     random = numpy.random.default_rng(0)
     if kind == "int8":
         return random.integers(-127, 128, (width, width), dtype="int8")
@@ -63,7 +66,7 @@ def make_weights(width: int, kind: str) -> numpy.ndarray:
 
 
 def make_openvino_model(kind: str, rows: int, width: int, depth: int) -> Any:
-    """RETURNS (openvino.Model): Products of floats, or as NNCF leaves them in a quantized encoder."""
+    """Make a model of products: of floats, or as NNCF leaves them in a quantized encoder."""
     import openvino
     from openvino import opset13 as operations
 

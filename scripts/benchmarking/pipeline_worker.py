@@ -73,7 +73,7 @@ class Worker:
         return profile(self.nlp, texts, batch_size)
 
     def architecture(self) -> Dict[str, int]:
-        """RETURNS (Dict[str, int]): What the number of operations of a trained pipeline's transformer follows from."""
+        """Describe what the number of operations of a trained pipeline's transformer follows from."""
         models = (getattr(component, "model", None) for _, component in self.nlp.pipeline)
         config = next(model.transformer.config for model in models if hasattr(model, "transformer"))
         return {
@@ -84,7 +84,7 @@ class Worker:
         }
 
     def peak_rate(self) -> Optional[float]:
-        """RETURNS (Optional[float]): Operations a second of large matrix products, as a compiled encoder does them."""
+        """Measure operations a second of large matrix products, as a compiled encoder does them."""
         from ..compiled_transformer.component import FACTORY
         from ..compiled_transformer.cpu import get_threads
         from .peak import measure_peak
@@ -94,16 +94,16 @@ class Worker:
         return measure_peak(component.encoder.manifest, settings["device"], get_threads(settings))
 
     def loaded_memory(self) -> float:
-        """RETURNS (float): Memory that this process used after its first text, in 10^6 bytes."""
+        """Tell the memory that this process used after its first text, in 10^6 bytes."""
         return self.loaded_mb
 
     def peak_memory(self) -> float:
-        """RETURNS (float): Most memory this process has used, in 10^6 bytes."""
+        """Tell the most memory that this process has used, in 10^6 bytes."""
         return get_memory("VmHWM")
 
 
 def get_memory(field: str) -> float:
-    """RETURNS (float): A size from Linux's /proc/self/status, in 10^6 bytes; elsewhere, the most memory ever used."""
+    """Read a size from Linux's /proc/self/status, in 10^6 bytes; elsewhere, the most memory ever used."""
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.split(f"{field}:")[1].split()[0]) * 1024 / 1e6

@@ -133,7 +133,7 @@ def draw_length_plot(metrics: Dict[str, Any], path: Path) -> None:
 
 
 def get_lengths(side: Dict[str, Any], key: str) -> List[Tuple[float, float]]:
-    """RETURNS (List[Tuple[float, float]]): Words of a document, and a number of it."""
+    """Pair the words of each document with one of its numbers."""
     return [(int(length), numbers[key]) for length, numbers in side["lengths"].items()]
 
 

@@ -67,39 +67,51 @@ class PipelineProcess:
         self._messages.close()
 
     def entities(self, corpus: Path) -> List[List[Any]]:
-        """RETURNS (List[List[Any]]): For each Doc of a corpus its entities as [start, end, label]."""
+        """Annotate a corpus.
+
+        RETURNS (List[List[Any]]): For each Doc of a corpus its entities as [start, end, label].
+        """
         return self._ask("entities", corpus=str(corpus.resolve()))
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
-        """RETURNS (Dict[str, float]): "seconds" that `nlp.pipe` took for all texts, and their "words"."""
+        """Run all texts once.
+
+        RETURNS (Dict[str, float]): "seconds" that `nlp.pipe` took for all texts, and their "words".
+        """
         return self._ask("throughput", texts=texts, batch_size=batch_size)
 
     def latency(self, texts: List[str]) -> List[float]:
-        """RETURNS (List[float]): Seconds that `nlp(text)` took for each text."""
+        """Time single texts.
+
+        RETURNS (List[float]): Seconds that `nlp(text)` took for each text.
+        """
         return self._ask("latency", texts=texts)
 
     def peak_memory(self) -> float:
-        """RETURNS (float): Most memory the process has used, in 10^6 bytes."""
+        """Ask for the most memory that the process has used, in 10^6 bytes."""
         return self._ask("peak_memory")
 
     def architecture(self) -> Dict[str, int]:
-        """RETURNS (Dict[str, int]): "layers", "width" and "intermediate" width of a trained pipeline's transformer."""
+        """Ask for the "layers", the "width" and the "intermediate" width of a trained pipeline's transformer."""
         return self._ask("architecture")
 
     def stages(self, texts: List[str], batch_size: int) -> Dict[str, Any]:
-        """RETURNS (Dict[str, Any]): Seconds of a compiled pipeline by stage, see `stages.profile`."""
+        """Time a compiled pipeline by stage, see `stages.profile`."""
         return self._ask("stages", texts=texts, batch_size=batch_size)
 
     def peak_rate(self) -> Optional[float]:
-        """RETURNS (Optional[float]): Operations a second of large matrix products, see `peak.measure_peak`."""
+        """Measure operations a second of large matrix products, see `peak.measure_peak`."""
         return self._ask("peak_rate")
 
     def documents(self, texts: List[str]) -> Dict[str, float]:
-        """RETURNS (Dict[str, float]): "seconds" that `nlp(text)` took for texts of any length, and their "words"."""
+        """Run texts of any length, one at a time.
+
+        RETURNS (Dict[str, float]): "seconds" that `nlp(text)` took for texts of any length, and their "words".
+        """
         return self._ask("documents", texts=texts)
 
     def loaded_memory(self) -> float:
-        """RETURNS (float): Memory that the process used after its first text, in 10^6 bytes."""
+        """Ask for the memory that the process used after its first text, in 10^6 bytes."""
         return self._ask("loaded_memory")
 
     def _ask(self, method: str, **arguments: Any) -> Any:
@@ -117,7 +129,7 @@ class PipelineProcess:
         return answer["result"]
 
     def _last_message(self) -> str:
-        """RETURNS (str): The exit code, which names the signal if it was killed, and the last line it wrote."""
+        """Say how the process ended: the exit code, which names the signal if it was killed, and its last line."""
         code = self._process.wait()
         self._messages.seek(0)
         lines = self._messages.read().strip().splitlines()

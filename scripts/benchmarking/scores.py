@@ -9,7 +9,10 @@ from ..common.console import UserError
 
 
 def score(path: Path, corpus: Path, gpu: int) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): What `spacy evaluate` writes for a pipeline."""
+    """Score a pipeline as `spacy evaluate` does.
+
+    RETURNS (Dict[str, Any]): What `spacy evaluate` writes for a pipeline.
+    """
     try:
         scores = evaluate_pipeline(str(path), corpus, use_gpu=gpu, silent=True)
     except (ImportError, OSError, ValueError) as error:  # A file is missing or damaged, or an engine not installed.

@@ -44,7 +44,7 @@ class Stopwatch:
             self._running.pop()
 
     def wrap(self, function: Callable, name: str) -> Callable:
-        """RETURNS (Callable): The same function, as a stage."""
+        """Make a stage of a function."""
 
         @wraps(function)
         def timed(*arguments: Any, **settings: Any) -> Any:
@@ -118,7 +118,10 @@ class NamedObserver(Observer):
 
 
 def count_text(wordpieces: Wordpieces, windows: List[Window]) -> Tuple[int, float]:
-    """RETURNS (Tuple[int, float]): Wordpieces of tokens in some windows, and how many there are without overlap."""
+    """Count the wordpieces of tokens in some windows.
+
+    RETURNS (Tuple[int, float]): Wordpieces of tokens in some windows, and how many there are without overlap.
+    """
     starts, ends = numpy.asarray(windows).T
     n_tokens = int(ends.max()) + 1
     covered = numpy.cumsum(numpy.bincount(starts, minlength=n_tokens) - numpy.bincount(ends, minlength=n_tokens))
@@ -151,7 +154,7 @@ def profile(nlp: Language, texts: List[str], batch_size: int) -> Dict[str, Any]:
 
 
 def run_component(component: Any, docs: List[Doc], factory: str) -> List[Doc]:
-    """RETURNS (List[Doc]): The Docs, annotated in this thread."""
+    """Annotate Docs in this thread."""
     if factory == COMPILED:  # Its `pipe` has a thread of its own.
         component.set_annotations(docs, component.predict(docs))
         return docs

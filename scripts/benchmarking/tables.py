@@ -54,13 +54,13 @@ def make_tables(metrics: Dict[str, Any]) -> Dict[str, List[Row]]:
 
 
 def make_speed_row(title: str, reference: float, compiled: float, ratio: float, interval: Sequence[float]) -> Row:
-    """RETURNS (Row): Two numbers of which the larger is the better, with the interval of their ratio."""
+    """Lay out two numbers of which the larger is the better, with the interval of their ratio."""
     low, high = interval
     return Row(title, f"{reference:,.0f}", f"{compiled:,.0f}", f"{ratio:.2f}× ({low:.2f}–{high:.2f})")
 
 
 def make_row(title: str, reference: float, compiled: float, format_: str) -> Row:
-    """RETURNS (Row): Two numbers of which the smaller is the better."""
+    """Lay out two numbers of which the smaller is the better."""
     return Row(title, format(reference, format_), format(compiled, format_), f"{reference / compiled:.2f}×")
 
 
@@ -73,7 +73,7 @@ def print_tables(metrics: Dict[str, Any]) -> None:
 
 
 def make_markdown(metrics: Dict[str, Any]) -> str:
-    """RETURNS (str): Tables for a README, the first with a sentence before it on what was measured and where."""
+    """Write the tables for a README, the first with a sentence before it on what was measured and where."""
     rows = [row for rows in make_tables(metrics).values() for row in rows]
     parts = [describe_run(metrics), format_markdown(HEADER, ALIGNS, rows)]
     for table in make_detail_tables(metrics):
@@ -82,7 +82,7 @@ def make_markdown(metrics: Dict[str, Any]) -> str:
 
 
 def describe_run(metrics: Dict[str, Any]) -> str:
-    """RETURNS (str): What was measured, on which machine, and how."""
+    """Say what was measured, on which machine, and how."""
     machine, measured = metrics["machine"], metrics["measured"]
     features = f" ({', '.join(machine['cpu_features'])})" if machine["cpu_features"] else ""
     packages = ("spacy", "spacy-transformers", "torch", measured["engine"])
@@ -97,17 +97,17 @@ def describe_run(metrics: Dict[str, Any]) -> str:
 
 
 def describe_compiled(measured: Dict[str, Any]) -> str:
-    """RETURNS (str): The compiled pipeline by its engine."""
+    """Name the compiled pipeline by its engine."""
     return f"compiled ({measured['engine']}, {measured['precision']})"
 
 
 def describe_texts(measured: Dict[str, Any]) -> str:
-    """RETURNS (str): The texts of the throughput."""
+    """Describe the texts of the throughput."""
     return f"{measured['texts']:,} documents ({measured['words']:,} words)"
 
 
 def describe_single_texts(measured: Dict[str, Any]) -> str:
-    """RETURNS (str): The texts of the latency."""
+    """Describe the texts of the latency."""
     return f"{measured['sentences']:,} sentences and {measured['documents']:,} documents"
 
 

@@ -53,7 +53,7 @@ def take_turns(runs: Mapping[Key, Callable[[], Result]], rounds: Iterable[Any]) 
 
 
 def run_throughput(process: PipelineProcess, texts: List[str], batch_size: int) -> float:
-    """RETURNS (float): Words a second."""
+    """Measure words a second."""
     result = process.throughput(texts, batch_size)
     return result["words"] / result["seconds"]
 
@@ -96,6 +96,6 @@ def compare_latency(
 
 
 def summarize(milliseconds: ArrayLike) -> Dict[str, float]:
-    """RETURNS (Dict[str, float]): Mean and percentiles of all times."""
+    """Compute the mean and percentiles of all times."""
     p50, p95, p99 = numpy.percentile(milliseconds, [50, 95, 99])
     return {"mean": float(numpy.mean(milliseconds)), "p50": float(p50), "p95": float(p95), "p99": float(p99)}

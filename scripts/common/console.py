@@ -11,7 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
 class UserError(Exception):
-    """A mistake the user can mend: one sentence with what was wrong, where, and what to do."""
+    """A mistake that the user can fix: one sentence with what was wrong, where, and what to do."""
 
 
 @contextlib.contextmanager

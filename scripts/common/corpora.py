@@ -71,7 +71,7 @@ def copy_bare(tokens: Union[Doc, Span], vocab: Optional[Vocab] = None, *, senten
 
 
 def copy_for_prediction(doc: Doc, nlp: Language) -> Doc:
-    """Copy an annotated Doc for a pipeline to annotate anew.
+    """Copy an annotated Doc for a pipeline to annotate.
 
     Its sentences are copied only if the pipeline doesn't find them itself, as it runs on raw text: a transformer that
     reads a sentence at a time must not be told those of gold.
@@ -81,7 +81,7 @@ def copy_for_prediction(doc: Doc, nlp: Language) -> Doc:
 
 
 def choose_docs(docs: Sequence[Doc], max_words: int) -> List[Doc]:
-    """RETURNS (List[Doc]): The first Docs, about `max_words` words together, and one at least."""
+    """Take the first Docs, about `max_words` words together, and one at least."""
     chosen, words = [], 0
     for doc in docs:
         if words >= max_words:
@@ -92,17 +92,17 @@ def choose_docs(docs: Sequence[Doc], max_words: int) -> List[Doc]:
 
 
 def choose_sentences(docs: Sequence[Doc], n: int) -> List[str]:
-    """RETURNS (List[str]): Texts of up to `n` sentences, spread over the Docs; a Doc without boundaries is one sentence."""
+    """Take the texts of up to `n` sentences, spread over the Docs; a Doc without boundaries is one sentence."""
     by_doc = (doc.sents if doc.has_annotation("SENT_START") else [doc[:]] for doc in docs)
     return choose_evenly([sent.text for sents in by_doc for sent in sents], n)
 
 
 def choose_evenly(items: Sequence[Any], n: int) -> List[Any]:
-    """RETURNS (List[Any]): Up to `n` items, spread over all."""
+    """Take up to `n` items, spread over all."""
     indices = numpy.linspace(0, len(items), min(n, len(items)), endpoint=False).astype(int)
     return [items[index] for index in indices]
 
 
 def choose_documents(docs: Sequence[Doc], n_documents: int) -> List[str]:
-    """RETURNS (List[str]): Texts of up to `n_documents` Docs, spread over the corpus."""
+    """Take the texts of up to `n_documents` Docs, spread over the corpus."""
     return [doc.text for doc in choose_evenly(docs, n_documents)]

@@ -53,7 +53,10 @@ def check_folder(folder: Path, target: Optional[Path] = None) -> None:
 
 
 def check_kept(sources: Iterable[Path], targets: Iterable[Path]) -> None:
-    """RAISES (UserError): If a file that is read would be overwritten."""
+    """Check that no file that is read would be overwritten.
+
+    RAISES (UserError): If a file that is read would be overwritten.
+    """
     written = {target.resolve(): target for target in targets}
     for source in sources:
         if source.resolve() in written:
@@ -77,7 +80,10 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """RAISES (UserError): If there is no file at the path."""
+    """Check that there is a file to read.
+
+    RAISES (UserError): If there is no file at the path.
+    """
     if not path.exists():
         raise UserError(
             f"There is no corpus at {path}. Download the assets with "

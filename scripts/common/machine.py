@@ -44,14 +44,14 @@ def describe_machine(gpu: int = -1) -> Dict[str, Any]:
 
 
 def get_gpu_name(gpu: int) -> str:
-    """RETURNS (str): The name of a GPU by its number."""
+    """Name a GPU by its number."""
     import torch
 
     return torch.cuda.get_device_name(gpu)
 
 
 def read_cpuinfo() -> Dict[str, str]:
-    """RETURNS (Dict[str, str]): The first processor in /proc/cpuinfo; empty where there is none."""
+    """Read the first processor in /proc/cpuinfo; nothing where there is none."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:
@@ -80,6 +80,6 @@ def get_versions() -> Dict[str, str]:
 
 
 def get_size_mb(path: Path) -> float:
-    """RETURNS (float): Size of a file or of all files in a folder, in 10^6 bytes."""
+    """Add up the size of a file or of all files in a folder, in 10^6 bytes."""
     paths = path.rglob("*") if path.is_dir() else [path]
     return sum(file_.stat().st_size for file_ in paths if file_.is_file()) / 1e6

@@ -44,12 +44,12 @@ def write_reports(writers: Dict[Path, Callable[[Path], None]]) -> None:
 
 
 def write_json(data: Any) -> Callable[[Path], None]:
-    """RETURNS (Callable[[Path], None]): A writer of data as JSON, for `write_reports`."""
+    """Make a writer of data as JSON, for `write_reports`."""
     return lambda path: srsly.write_json(path, data)
 
 
 def write_text(text: str) -> Callable[[Path], None]:
-    """RETURNS (Callable[[Path], None]): A writer of text, for `write_reports`."""
+    """Make a writer of text, for `write_reports`."""
     return lambda path: path.write_text(text, encoding="utf8")
 
 
@@ -65,7 +65,7 @@ def format_markdown(header: Sequence[str], aligns: Sequence[str], rows: Sequence
 
 
 def name_machine(machine: Dict[str, Any]) -> str:
-    """RETURNS (str): The processors that did the work."""
+    """Name the processors that did the work."""
     cpu = re.sub(r"\((R|TM|tm)\)", "", machine["cpu"])
     cores = f"{cpu}, {machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
     return f"{machine['gpu']} and {cores}" if "gpu" in machine else cores

@@ -60,7 +60,7 @@ def finish_artefact(
 
 
 def get_requirements(engine: str) -> List[str]:
-    """RETURNS (List[str]): What pip has to install to run an engine: the versions that were measured here."""
+    """List what pip has to install to run an engine: the versions that were measured here."""
     packages = [engine, "transformers", "safetensors"] if engine == "torch" else [engine]
     return [f"{package}=={version(package)}" for package in packages]
 

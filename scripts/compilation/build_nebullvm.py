@@ -58,7 +58,7 @@ def build(exported: Path, config: PretrainedConfig, folder: Path) -> List[str]:
 
 
 def read_log(messages: List[str]) -> List[str]:
-    """RETURNS (List[str]): One sentence for each compiler and quantization that was tried."""
+    """Read what nebullvm tried: one sentence for each compiler and quantization."""
     tried: List[str] = []
     for message in messages:
         start = re.match(r"Optimizing with (\w+) and q_type: (?:QuantizationType\.)?(\w+)", message)

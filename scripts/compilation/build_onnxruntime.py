@@ -47,7 +47,7 @@ def build_fp16(exported: Path, config: PretrainedConfig, folder: Path) -> None:
 
 
 def get_providers() -> Set[str]:
-    """RETURNS (Set[str]): The kinds of hardware that this onnxruntime is built for."""
+    """List the kinds of hardware that this onnxruntime is built for."""
     import onnxruntime
 
     return set(onnxruntime.get_available_providers())

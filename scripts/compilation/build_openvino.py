@@ -105,7 +105,7 @@ def save_int8(model: Any, folder: Path) -> None:
 def keep_embeddings_int8(model: Any) -> None:
     """Look rows up in embedding tables before they become float32, not after.
 
-    OpenVINO would make the whole table float32 when it starts, for every engine anew: 47 MB instead of 12 for 30,522
+    OpenVINO would make the whole table float32 when it starts, for each engine: 47 MB instead of 12 for 30,522
     wordpieces and a width of 384. The results are the same.
 
     model (openvino.Model): As NNCF quantized it: an int8 table, converted, times a scale for each row. Changed in place.

@@ -60,7 +60,10 @@ class Workbench(NamedTuple):
         ]
 
     def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
-        """RETURNS (Iterable[Tuple[int, int]]): Start and end of windows as the pipeline makes them, without overlap."""
+        """Cut a Doc into windows as the pipeline does, without overlap.
+
+        RETURNS (Iterable[Tuple[int, int]]): Start and end of windows as the pipeline makes them, without overlap.
+        """
         settings = self.reference.settings
         if settings["spans"] == "sent" and doc.has_annotation("SENT_START"):
             return [(sent.start, sent.end) for sent in doc.sents]
@@ -108,7 +111,7 @@ class Candidate(NamedTuple):
 
 
 def why_no_gpu(engine: str, providers: List[str]) -> Optional[str]:
-    """RETURNS (Optional[str]): Why an engine can't use a GPU here, None if it can."""
+    """Say why an engine can't use a GPU here; None if it can."""
     if not torch.cuda.is_available():
         return "no GPU was found (torch.cuda.is_available() is false)"
     missing = set(providers) - build_onnxruntime.get_providers() if engine == "onnxruntime" else set()
@@ -153,7 +156,7 @@ def with_accuracy_control(workbench: Workbench, folder: Path) -> List[str]:
 
 
 def get_candidates() -> List[Candidate]:
-    """RETURNS (List[Candidate]): All candidates: a safe one, then the most promising and the cheapest to build."""
+    """List all candidates: a safe one, then the most promising and the cheapest to build."""
     onnx_int8 = partial(with_onnx_and_calibration, build_onnxruntime.build_static_int8)
     openvino_int8 = partial(with_onnx_and_calibration, build_openvino.build_int8)
     # What TensorRT has no operation for runs in CUDA.

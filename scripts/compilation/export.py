@@ -42,7 +42,7 @@ def copy_encoder(encoder: PreTrainedModel, attention: str) -> LastHiddenState:
 
 
 def example_inputs() -> "tuple[torch.Tensor, torch.Tensor]":
-    """RETURNS (tuple): Wordpiece ids and mask of two windows, the second one with padding."""
+    """Make wordpiece ids and a mask for two windows, the second one with padding."""
     ids = torch.randint(5, 90, (2, 16))
     mask = torch.ones_like(ids)
     mask[1, 11:] = 0

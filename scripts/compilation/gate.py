@@ -21,7 +21,7 @@ class EntityScores(NamedTuple):
     counts: Ints2d  # (n_docs, 3): true positives, false positives and false negatives of each Doc
 
     def count_identical(self, other: "EntityScores") -> int:
-        """RETURNS (int): Number of the Docs in which both pipelines find exactly the same entities."""
+        """Count the Docs in which both pipelines find exactly the same entities."""
         return sum(mine == theirs for mine, theirs in zip(self.entities, other.entities, strict=True))
 
 
@@ -89,7 +89,7 @@ class Gate(NamedTuple):
 
 
 def get_drop(reference: float, candidate: float) -> float:
-    """RETURNS (float): The difference of two F1, without the last digits, in which equal ones may differ."""
+    """Subtract two F1 without the last digits, in which equal ones may differ."""
     return round(reference - candidate, 12)
 
 

@@ -119,7 +119,10 @@ def optimize(
 
 
 def check_folders(reference: Path, output: Path, candidates: Path) -> None:
-    """RAISES (UserError): If the search would replace the reference, or a folder that no search made."""
+    """Check that the search replaces neither the reference nor a folder that no search made.
+
+    RAISES (UserError): If the search would replace the reference, or a folder that no search made.
+    """
     reference, written = reference.resolve(), output.resolve()
     if reference == written or reference in written.parents or written in reference.parents:
         raise UserError(
@@ -132,7 +135,7 @@ def check_folders(reference: Path, output: Path, candidates: Path) -> None:
 
 
 def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:
-    """RETURNS (Row): The reference's F1, and its speed as the median over the candidates it was timed against."""
+    """Describe the reference: its F1, and its speed as the median over the candidates it was timed against."""
     timed = [row for row in rows if "speedup" in row]
     return {
         "path": str(path),
@@ -145,7 +148,7 @@ def describe_reference(path: Path, trial: Trial, rows: List[Row]) -> Row:
 
 
 def get_warnings(trial: Trial, rows: List[Row]) -> List[str]:
-    """RETURNS (List[str]): What makes the gate's answer doubtful, in sentences."""
+    """Say in sentences what makes the gate's answer doubtful."""
     warnings = []
     n_entities = sum(len(doc.ents) for doc in trial.workbench.dev)
     if trial.scores.ents_f < USELESS_F1:

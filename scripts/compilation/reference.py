@@ -77,7 +77,7 @@ def load_reference(path: Path) -> Reference:
 
 
 def find_transformer(nlp: Language, path: Path) -> Transformer:
-    """RETURNS (Transformer): The one spacy-transformers component of the pipeline."""
+    """Find the one spacy-transformers component of a pipeline."""
     names = [name for name, pipe in nlp.pipeline if isinstance(pipe, Transformer)]
     if len(names) != 1:
         found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer"
@@ -128,7 +128,7 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
 
 
 def get_span_settings(nlp: Language, transformer: str) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The trained windows as settings of the compiled component."""
+    """Translate the trained windows to settings of the compiled component."""
     getter = nlp.config["components"][transformer]["model"]["get_spans"]
     name = getter["@span_getters"]
     if name not in SPAN_GETTERS:

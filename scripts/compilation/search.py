@@ -102,14 +102,17 @@ def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
 
 
 def fail(trial: Trial, row: Row, error: Exception) -> Row:
-    """RETURNS (Row): The row of a candidate that an error came from. RAISES (Exception): The error, if not from there."""
+    """Make the row of a candidate that an error came from.
+
+    RAISES (Exception): The error, if the reference's process has ended.
+    """
     if not trial.process.is_running:
         raise error
     return {**row, "status": "failed", "reason": describe_error(error)}
 
 
 def name_settings(base: Row, settings: Dict[str, Any]) -> str:
-    """RETURNS (str): Name of the row for a candidate with settings that others of its objective and device don't have."""
+    """Name the row of a candidate by those of its settings that others of its objective and device don't have."""
     candidate, _, _ = base["name"].partition(",")
     merged = {**base["settings"], **settings}
     return ", ".join([candidate, *(f"{name} {value}" for name, value in merged.items() if name not in NOT_IN_NAMES)])
@@ -121,7 +124,10 @@ def make_row(name: str, engine: str, precision: str) -> Row:
 
 
 def measure(trial: Trial, row: Row) -> Row:
-    """RETURNS (Row): The row with what the gate says and what was timed."""
+    """Gate and time a candidate.
+
+    RETURNS (Row): The row with what the gate says and what was timed.
+    """
     config = {f"components.{trial.transformer}.{name}": value for name, value in row["settings"].items()}
     with PipelineProcess(trial.workbench.folder / row["folder"], config=config) as process:
         verdict = trial.gate.judge(trial.scores, score_entities(trial.workbench.dev, process.entities(trial.corpus)))
@@ -173,14 +179,14 @@ def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
 
 
 def describe_error(error: Exception) -> str:
-    """RETURNS (str): An error as one short line."""
+    """Say an error in one short line."""
     lines = str(error).strip().splitlines() or [""]
     name = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
     return f"failed: {name}{lines[0][:300]}"
 
 
 def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int, objective: str) -> Row:
-    """RETURNS (Row): What makes two searches the same, so that rows of one hold for the other."""
+    """Collect what makes two searches the same, so that rows of one hold for the other."""
     return {
         "reference": get_folder_digest(reference),
         "corpora": [get_digest(corpus.read_bytes()) for corpus in corpora],
@@ -268,7 +274,7 @@ class Search:
 
 
 def get_setting_changes(trial: Trial) -> List[Dict[str, Any]]:
-    """RETURNS (List[Dict[str, Any]]): Settings that may be faster: micro-batches, no overlap of windows, fewer threads."""
+    """List settings that may be faster: micro-batches, no overlap of windows, fewer threads."""
     changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in (512, 1024, 8192)]
     settings = trial.workbench.reference.settings
     if settings["spans"] == "strided" and settings["stride"] < settings["window"]:

@@ -5,11 +5,14 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from wasabi import msg
 
+from ..common.reporting import format_markdown, name_machine
+
+ALIGNS = ("l", "l", *"rrrrrr")
 HEADER = ("Candidate", "Status", "F1", "Drop", "Words/s", "Speed-up", "p50 ms", "MB")
 
 
 def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
-    """RETURNS (List[Tuple[str, ...]]): The table's rows, the reference first."""
+    """Lay out the table, the reference first."""
     reference = report["reference"]
     cells = [
         (
@@ -45,7 +48,7 @@ def format_number(number: Optional[float], pattern: str, unit: str = "") -> str:
 
 def print_rows(report: Dict[str, Any]) -> None:
     """Print the table, a reason for each candidate, and the warnings."""
-    msg.table(make_cells(report), header=HEADER, aligns=("l", "l") + ("r",) * 6, divider=True)
+    msg.table(make_cells(report), header=HEADER, aligns=ALIGNS, divider=True)
     for row in report["candidates"]:
         msg.text(f"{row['name']}: {row['reason']}")
         for line in row.get("log", []):
@@ -55,18 +58,15 @@ def print_rows(report: Dict[str, Any]) -> None:
 
 
 def make_markdown(report: Dict[str, Any]) -> str:
-    """RETURNS (str): The table for a README, with the machine and the reasons."""
-    machine = report["machine"]
-    lines = [
-        f"Measured on {machine['cpu']}, {machine['cores']} cores, alternating with the reference; F1 on dev.",
-        "",
-        "| " + " | ".join(HEADER) + " | Reason |",
-        "|---|---|" + "--:|" * 6 + "---|",
+    """Write the table for a README, with the machine and the reasons."""
+    reasons = ["", *(row["reason"] for row in report["candidates"])]
+    rows = [(*cells, reason) for cells, reason in zip(make_cells(report), reasons)]
+    parts = [
+        f"Measured on {name_machine(report['machine'])}, alternating with the reference; F1 on dev.",
+        format_markdown((*HEADER, "Reason"), (*ALIGNS, "l"), rows),
+        *(f"Warning: {warning}" for warning in report["warnings"]),
     ]
-    reasons = [""] + [row["reason"] for row in report["candidates"]]
-    for cells, reason in zip(make_cells(report), reasons):
-        lines.append("| " + " | ".join((*cells, reason.replace("|", "/"))) + " |")
-    return "\n".join(lines + [""] + [f"Warning: {warning}" for warning in report["warnings"]]).strip() + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def save_plot(report: Dict[str, Any], path: Path) -> None:

@@ -37,7 +37,7 @@ def find_best(rows: List[Dict[str, Any]], objective: str) -> Optional[Dict[str, 
 
 
 def is_tied(row: Dict[str, Any], rows: List[Dict[str, Any]], objective: str) -> bool:
-    """RETURNS (bool): Whether a row is as good as the best of all, within the noise."""
+    """Tell whether a row is equal to the best of all, within the noise."""
     number, more_is_better = OBJECTIVES[objective]
     best = (max if more_is_better else min)(other[number] for other in rows)
     return abs(row[number] - best) <= NOISE * best

@@ -36,7 +36,7 @@ def save_skeleton(reference: Reference, folder: Path) -> None:
 
 
 def make_config(reference: Reference) -> Config:
-    """RETURNS (Config): The trained pipeline's config with the compiled component and spaCy's listeners."""
+    """Change a trained pipeline's config: the compiled component and spaCy's own listeners."""
     config = reference.nlp.config.copy()
     components = config["components"]
     components[reference.transformer.name] = {
@@ -58,7 +58,7 @@ def use_greedy_ner(config: Config) -> None:
 
 
 def replace_listeners(block: Any, width: int) -> Any:
-    """RETURNS (Any): A copy of a config block with every transformer listener in it replaced."""
+    """Copy a config block with every transformer listener in it replaced."""
     if not isinstance(block, dict):
         return block
     if "TransformerListener" in str(block.get("@architectures")):

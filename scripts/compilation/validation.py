@@ -37,7 +37,12 @@ class PipelineScorer:
         component.model.shims[0] = self.encoder
 
     def __call__(self, engine: Engine, indices: List[int]) -> List[Tuple[int, int, int]]:
-        """RETURNS (List[Tuple[int, int, int]]): True positives, false positives and false negatives of each Doc."""
+        """Run the pipeline with an engine.
+
+        engine (Engine): The engine.
+        indices (List[int]): Numbers of gold Docs.
+        RETURNS (List[Tuple[int, int, int]]): True positives, false positives and false negatives of each Doc.
+        """
         self.encoder.engine = engine
         docs = [self.gold[index] for index in indices]
         bare = (copy_for_prediction(doc, self.nlp) for doc in docs)

@@ -36,7 +36,10 @@ def read_manifest(data: bytes, where: str) -> Dict[str, Any]:
 
 
 def read_file(folder: Path, name: str) -> bytes:
-    """RAISES (ValueError): If the file is missing, or its name leads out of the folder."""
+    """Read one of the files that a manifest names.
+
+    RAISES (ValueError): If the file is missing, or its name leads out of the folder.
+    """
     if Path(name).name != name:
         raise ValueError(f"{MANIFEST} in {folder} names a file outside its folder: {name!r}. Don't use this pipeline.")
     if not (folder / name).is_file():
@@ -45,7 +48,7 @@ def read_file(folder: Path, name: str) -> bytes:
 
 
 def get_digest(data: bytes) -> str:
-    """RETURNS (str): SHA-256 in hexadecimal digits."""
+    """Compute the SHA-256 of bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 

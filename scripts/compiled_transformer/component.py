@@ -157,7 +157,10 @@ class CompiledTransformer(Tok2Vec):
         """Nothing to do: the weights were trained before they were compiled."""
 
     def update(self, examples, *, drop=0.0, sgd=None, losses=None):
-        """RAISES (ValueError): Always; a compiled encoder has no gradients."""
+        """Refuse to train.
+
+        RAISES (ValueError): Always; a compiled encoder has no gradients.
+        """
         raise ValueError(NO_TRAINING)
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
@@ -180,7 +183,7 @@ class CompiledTransformer(Tok2Vec):
                 yield from self._finish(*running.popleft())
 
     def _finish(self, docs: List[Doc], vectors: Future) -> List[Doc]:
-        """RETURNS (List[Doc]): The annotated Docs; none if encoding failed and the error handler went on."""
+        """Annotate the Docs of a batch."""
         try:
             self.set_annotations(docs, vectors.result())
             return docs
@@ -211,18 +214,18 @@ class CompiledTransformer(Tok2Vec):
         return self._use_encoder()
 
     def _use_encoder(self) -> "CompiledTransformer":
-        """RETURNS (CompiledTransformer): The component, ready to run the encoder that was loaded."""
+        """Get ready to run the encoder that was loaded."""
         self.model.set_dim("nO", self.encoder.manifest["width"], force=True)
         if self.model.attrs["remote"] is None:
             self.encoder.warm_up(self.model.attrs)
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = tuple()) -> bytes:
-        """RETURNS (bytes): The encoder's files as msgpack."""
+        """Put the encoder's files into msgpack."""
         files = self.encoder.read_files()
         return srsly.msgpack_dumps({name: data for name, data in files.items() if name not in exclude})
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = tuple()) -> "CompiledTransformer":
-        """RETURNS (CompiledTransformer): The component, with the encoder from `to_bytes`."""
+        """Use the encoder from `to_bytes`."""
         self.encoder.from_bytes(bytes_data, manifest_only=self.model.attrs["remote"] is not None)
         return self._use_encoder()

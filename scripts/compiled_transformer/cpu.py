@@ -10,18 +10,18 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def get_threads(settings: Dict[str, Any]) -> int:
-    """RETURNS (int): Threads of the engine: those that the component's settings say, or as many as there are cores."""
+    """Count the threads of the engine: those that the component's settings say, or as many as there are cores."""
     return settings["threads"] or available_cores()
 
 
 def available_cores() -> int:
-    """RETURNS (int): Cores this process may use: its affinity, within the quota of its control group (Linux)."""
+    """Count the cores that this process may use: its affinity, within the quota of its control group (Linux)."""
     cores = count_affine_cores()
     return min(cores, read_quota(CPU_QUOTA) or cores)
 
 
 def count_affine_cores() -> int:
-    """RETURNS (int): Cores that this process may run on, at times."""
+    """Count the cores that this process may run on, whatever share of their time it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -40,7 +40,7 @@ def read_quota(path: Path) -> Optional[int]:
 
 
 def read_cpu_features() -> Optional[Set[str]]:
-    """RETURNS (Optional[Set[str]]): The CPU's flags, as Linux names them; None where they can't be read."""
+    """Read the CPU's flags, as Linux names them; None where they can't be read."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return set(next(line for line in lines if line.startswith("flags")).split())

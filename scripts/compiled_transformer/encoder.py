@@ -87,7 +87,7 @@ class CompiledEncoder(Shim):
         return self
 
     def read_files(self) -> Dict[str, bytes]:
-        """RETURNS (Dict[str, bytes]): Content of all files by name, the manifest too."""
+        """Collect the content of all files by name, the manifest too."""
         self.check_loaded()
         manifest = json.dumps(self.manifest, indent=2, ensure_ascii=False).encode("utf8")
         return {MANIFEST: manifest, **self._files}
@@ -185,7 +185,10 @@ class CompiledEncoder(Shim):
         return self._engines[key]
 
     def get_artefact(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
-        """RETURNS (Tuple): Manifest and files of what this CPU runs, from `choose_artefact`."""
+        """Choose what this CPU runs, once, see `choose_artefact`.
+
+        RETURNS (Tuple): Its manifest and files.
+        """
         self.check_loaded()
         if self._artefact is None:
             with self._lock:
@@ -206,7 +209,10 @@ class CompiledEncoder(Shim):
         return self._engines[key]
 
     def check_loaded(self) -> None:
-        """RAISES (ValueError): If there is no artefact yet."""
+        """Check that there is an artefact.
+
+        RAISES (ValueError): If there is no artefact yet.
+        """
         if not self.manifest:
             raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
 
@@ -214,7 +220,7 @@ class CompiledEncoder(Shim):
         return {**self.__dict__, "_artefact": None, "_engines": {}, "observer": Observer()}
 
     def to_bytes(self) -> bytes:
-        """RETURNS (bytes): All files as msgpack."""
+        """Put all files into msgpack."""
         return srsly.msgpack_dumps(self.read_files())
 
     def to_device(self, device_type: str, device_id: int) -> None:

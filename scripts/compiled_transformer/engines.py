@@ -13,7 +13,7 @@ Engine = Callable[[Ints2d, Ints2d], Floats3d]
 
 
 def make_inputs(length: int) -> Tuple[Ints2d, Ints2d]:
-    """RETURNS (Tuple[Ints2d, Ints2d]): Ids and mask of one window, to run an engine for the first time."""
+    """Make the ids and the mask of one window, to run an engine for the first time."""
     return numpy.zeros((1, length), dtype="int64"), numpy.ones((1, length), dtype="int64")
 
 
@@ -97,7 +97,7 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int, len
 
 
 def run_openvino(model: Any) -> Engine:
-    """RETURNS (Engine): Runs an `openvino.CompiledModel`, from any Python thread."""
+    """Wrap an `openvino.CompiledModel` so that any Python thread may call it."""
     # A request holds the buffers of one call at a time.
     idle: Deque = deque()
 

@@ -48,7 +48,10 @@ class GreedyEntityRecognizer(EntityRecognizer):
     observer = Observer()
 
     def predict(self, docs: Iterable[Doc]) -> List[Any]:
-        """RETURNS (List[Any]): `Entities` of each Doc, or spaCy's own states."""
+        """Find the entities of a batch.
+
+        RETURNS (List[Any]): `Entities` of each Doc, or spaCy's own states.
+        """
         docs = [docs] if isinstance(docs, Doc) else list(docs)
         if not self.is_greedy or any(len(doc) and doc.has_annotation("ENT_IOB") for doc in docs):
             return super().predict(docs)

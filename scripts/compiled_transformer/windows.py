@@ -19,7 +19,7 @@ class Tokens(NamedTuple):
 
 
 def get_tokens(docs: List[Doc]) -> Tokens:
-    """RETURNS (Tokens): The tokens of all Docs and their joined text."""
+    """Number the tokens of all Docs, and join their texts."""
     texts, spans, offset = [], [], 0
     for doc in docs:
         if len(doc):
@@ -52,7 +52,10 @@ def get_windows(docs: List[Doc], spans: str, window: int, stride: int) -> List[W
 
 
 def get_strided_windows(n_tokens: int, window: int, stride: int) -> Iterator[Tuple[int, int]]:
-    """YIELDS (Tuple[int, int]): Start and end of windows that overlap by `window - stride` tokens."""
+    """Cut tokens into windows that overlap by `window - stride` tokens.
+
+    YIELDS (Tuple[int, int]): Start and end of windows that overlap by `window - stride` tokens.
+    """
     start = 0
     while start < n_tokens:
         yield start, min(start + window, n_tokens)

@@ -88,7 +88,7 @@ def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
 def get_micro_batches(lengths: Ints1d, budget: int, recurs: bool) -> Iterator[Tuple[Ints1d, int]]:
     """Group windows of similar length, so that there is little padding.
 
-    Engines prepare anew for every shape that they see, so lengths are rounded up: finely in full micro-batches, whose
+    Engines recompile for every new shape, so lengths are rounded up: finely in full micro-batches, whose
     shapes come again in much text, coarsely in what remains and in little text.
 
     lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
@@ -109,12 +109,12 @@ def get_micro_batches(lengths: Ints1d, budget: int, recurs: bool) -> Iterator[Tu
 
 
 def round_up(length: int, step: int) -> int:
-    """RETURNS (int): The next multiple of the step."""
+    """Find the next multiple of a step."""
     return -(-length // step) * step
 
 
 def get_fine_step(length: int) -> int:
-    """RETURNS (int): A sixteenth to an eighth of the length, within limits, so that there are few steps."""
+    """Choose a sixteenth to an eighth of the length, within limits, so that there are few steps."""
     return min(max(4, 2 ** (length.bit_length() - 4)), LENGTH_STEP)
 
 
