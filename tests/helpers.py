@@ -221,15 +221,17 @@ def compile_reference(reference_path: Path, workspace: Path) -> Path:
     RETURNS (Path): Folder of the compiled pipeline, inside the workspace.
     """
     from scripts.compilation.artefact_writer import finish_artefact
-    from scripts.compilation.export import export_onnx
+    from scripts.compilation.export import export_onnx, takes_packed_windows
     from scripts.compilation.reference import load_reference
     from scripts.compilation.swap import assemble, save_skeleton
+    from scripts.compiled_transformer.artefact import PACKED_INPUTS
 
     reference = load_reference(reference_path)
     artefact_folder = workspace / "artefact"
     artefact_folder.mkdir()
-    export_onnx(reference.encoder, artefact_folder / "encoder.onnx")
-    artefact = finish_artefact(reference, artefact_folder, "onnxruntime", "fp32")
+    assert takes_packed_windows(reference.encoder)
+    export_onnx(reference.encoder, artefact_folder / "encoder.onnx", PACKED_INPUTS)
+    artefact = finish_artefact(reference, artefact_folder, "onnxruntime", "fp32", inputs=PACKED_INPUTS)
     save_skeleton(reference, workspace / "skeleton")
     assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
     return workspace / "pipeline"

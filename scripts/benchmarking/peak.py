@@ -4,14 +4,12 @@ It is measured on the spot, because clocks, neighbours and quotas change it, and
 engine's products that the encoder could be made of.
 """
 
-import sys
 import time
 from typing import Any, Callable, Dict, Optional
 
 import numpy
 
-# OpenVINO reports its use to its makers, unless the package that does it can't be imported.
-sys.modules["openvino_telemetry"] = None
+from ..compiled_transformer.engines import import_openvino
 
 # Rows, width, and how many products in turn: of those that stay in a cache, and of those that don't, the faster.
 SHAPES = {"cpu": ((512, 1024, 8), (1024, 1024, 8), (1024, 2048, 4)), "cuda": ((8192, 8192, 8), (16384, 8192, 4))}
@@ -67,7 +65,7 @@ def make_weights(width: int, kind: str) -> numpy.ndarray:
 
 def make_openvino_model(kind: str, rows: int, width: int, depth: int) -> Any:
     """Make a model of products: of floats, or as NNCF leaves them in a quantized encoder."""
-    import openvino
+    openvino = import_openvino()
     from openvino import opset13 as operations
 
     inputs = operations.parameter([rows, width], numpy.float32)
@@ -85,8 +83,7 @@ def make_openvino_model(kind: str, rows: int, width: int, depth: int) -> Any:
 
 def start_openvino(kind: str, options: Dict[str, Any], device: str, threads: int, *shape: int) -> Products:
     """Products in int8, or in the precision that `options` ask for."""
-    import openvino
-
+    openvino = import_openvino()
     rows, width, _ = shape
     settings = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads, **options}
     model = openvino.Core().compile_model(make_openvino_model(kind, *shape), "CPU", settings)

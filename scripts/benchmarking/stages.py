@@ -10,13 +10,14 @@ import numpy
 from spacy import util
 from spacy.language import Language
 from spacy.tokens import Doc
-from thinc.types import Floats3d, Ints2d
+from thinc.types import Floats3d, Ints1d
 
+from ..compiled_transformer.batches import Batch
 from ..compiled_transformer.component import FACTORY as COMPILED
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from ..compiled_transformer.observation import TOKEN_VECTORS, Observer
 from ..compiled_transformer.windows import Window
-from ..compiled_transformer.wordpieces import Padded, Wordpieces
+from ..compiled_transformer.wordpieces import Wordpieces
 
 MAKE_DOC = "make_doc"
 
@@ -68,15 +69,17 @@ class StageObserver(Observer):
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self._stopwatch = stopwatch
-        self._masks: List[Ints2d] = []
+        self._lengths: List[Ints1d] = []
+        self._shapes: List[Tuple[int, int]] = []
         self._seen: List[Tuple[int, float]] = []
 
     def stage(self, name: str) -> ContextManager:
         return self._stopwatch.stage(name)
 
-    def count(self, wordpieces: Wordpieces, windows: List[Window], batches: List[Padded]) -> None:
+    def count(self, wordpieces: Wordpieces, windows: List[Window], batches: List[Batch]) -> None:
         self._seen.append(count_text(wordpieces, windows))
-        self._masks.extend(batch.mask for batch in batches)
+        self._lengths.append(wordpieces.lengths)
+        self._shapes.extend(batch.index.shape for batch in batches)
 
     def finish(self, outputs: Iterator[Floats3d]) -> Iterator[Floats3d]:
         return iter(list(outputs))
@@ -86,11 +89,12 @@ class StageObserver(Observer):
 
         RETURNS (Dict[str, Any]): "windows", and "text", "distinct", "real" and "padded" numbers of wordpieces: those
             that belong to tokens, those without what overlapping windows repeat, with special tokens, and with padding.
-            "squares" has for "real" and "padded" the sum of the squared lengths of all windows, which attention goes by.
+            "squares" has for "real" and "padded" the sum of the squared lengths of all windows, and of all rows, which
+            attention goes by.
         """
-        lengths = numpy.concatenate([mask.sum(axis=1) for mask in self._masks]).astype("int64")
-        windows, widths = numpy.asarray([mask.shape for mask in self._masks]).T
-        padded = numpy.repeat(widths, windows)
+        lengths = numpy.concatenate(self._lengths).astype("int64")
+        rows, widths = numpy.asarray(self._shapes).T
+        padded = numpy.repeat(widths, rows)
         text, distinct = numpy.sum(self._seen, axis=0)
         return {
             "windows": len(lengths),

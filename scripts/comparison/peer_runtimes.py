@@ -111,7 +111,7 @@ def replace_encoder(model: Any, engine: Callable) -> None:
             vectors = torch.zeros((*input_ids.shape, width))
             for row, (ids, mask) in enumerate(zip(input_ids.numpy(), attention_mask.numpy().astype("int64"))):
                 length = mask.sum()  # Windows are padded at their end.
-                window = engine(ids[None, :length], mask[None, :length])[0]
+                window = engine({"input_ids": ids[None, :length], "attention_mask": mask[None, :length]})[0]
                 vectors[row, :length] = torch.from_numpy(window)
             return BaseModelOutput(last_hidden_state=vectors)
 

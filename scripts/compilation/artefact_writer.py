@@ -2,12 +2,12 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import srsly
 
 from ..common.machine import FAST_WITH, describe_machine
-from ..compiled_transformer.artefact import FORMAT, MANIFEST, TOKENIZER, get_digest, read_tokenizer
+from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, TOKENIZER, get_digest, read_tokenizer
 from .reference import Reference
 
 TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
@@ -21,7 +21,12 @@ class Artefact(NamedTuple):
 
 
 def finish_artefact(
-    reference: Reference, folder: Path, engine: str, precision: str, options: Optional[Dict[str, Any]] = None
+    reference: Reference,
+    folder: Path,
+    engine: str,
+    precision: str,
+    options: Optional[Dict[str, Any]] = None,
+    inputs: Sequence[str] = PADDED_INPUTS,
 ) -> Artefact:
     """Add the tokenizer and the manifest to a folder with the engine's files.
 
@@ -30,6 +35,7 @@ def finish_artefact(
     engine (str): Name of the engine, also its name on PyPI and to import.
     precision (str): "fp32", "int8" and so on, for people to read.
     options (Optional[Dict[str, Any]]): The engine's own settings that belong to the artefact.
+    inputs (Sequence[str]): Names of the engine's inputs, for padded or for packed windows.
     RETURNS (Artefact): The complete artefact.
     """
     tokenizer = reference.tokenizer.backend_tokenizer
@@ -41,11 +47,12 @@ def finish_artefact(
         "engine": engine,
         "precision": precision,
         "options": options or {},
+        "inputs": list(inputs),
         "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
         "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT],
         "width": reference.width,
         "max_length": reference.max_length,
-        "pad_id": config.pad_token_id or 0,
+        "pad_id": get_pad_id(reference),
         "n_prefix": special.index(0),
         "n_suffix": special[::-1].index(0),
         "encoder": {
@@ -57,6 +64,11 @@ def finish_artefact(
         "files": {path.name: get_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
     }
     return write_manifest(folder, manifest)
+
+
+def get_pad_id(reference: Reference) -> int:
+    """Choose the padding wordpiece."""
+    return reference.encoder.config.pad_token_id or 0
 
 
 def get_requirements(engine: str) -> List[str]:

@@ -1,18 +1,14 @@
 """Build encoders for OpenVINO, https://docs.openvino.ai."""
 
-import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import numpy
-from numpy import ndarray
 
-from ..compiled_transformer.engines import Engine, run_openvino
+from ..compiled_transformer.batches import Inputs
+from ..compiled_transformer.engines import Engine, import_openvino, run_openvino
 from .export import quiet
 from .gate import get_f1
-
-# OpenVINO and NNCF report their use to their makers, unless the package that does it can't be imported.
-sys.modules["openvino_telemetry"] = None
 
 
 def build_float(exported: Path, folder: Path, *, half_size: bool) -> None:
@@ -22,22 +18,21 @@ def build_float(exported: Path, folder: Path, *, half_size: bool) -> None:
     folder (Path): Gets encoder.xml and encoder.bin.
     half_size (bool): Store weights with 16 bits.
     """
-    import openvino
-
+    openvino = import_openvino()
     with quiet():
         openvino.save_model(openvino.convert_model(exported), folder / "encoder.xml", compress_to_fp16=half_size)
 
 
-def build_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Path) -> None:
+def build_int8(exported: Path, calibration: List[Inputs], folder: Path) -> None:
     """Quantize weights and activations to int8 with NNCF, ranges and SmoothQuant from calibration windows.
 
     exported (Path): The exported encoder, float32 ONNX.
-    calibration (List[Dict[str, ndarray]]): Windows of train text, as the encoder's inputs.
+    calibration (List[Inputs]): Rows of train text, as the encoder's inputs.
     folder (Path): Gets encoder.xml and encoder.bin.
     """
     import nncf
-    import openvino
 
+    openvino = import_openvino()
     with quiet():
         quantized = nncf.quantize(
             openvino.convert_model(exported), nncf.Dataset(calibration), **nncf_options(calibration)
@@ -47,7 +42,7 @@ def build_int8(exported: Path, calibration: List[Dict[str, ndarray]], folder: Pa
 
 def build_accurate_int8(
     exported: Path,
-    calibration: List[Dict[str, ndarray]],
+    calibration: List[Inputs],
     score: Callable[[Engine, List[int]], List[Tuple[int, int, int]]],
     n_docs: int,
     max_drop: float,
@@ -59,7 +54,7 @@ def build_accurate_int8(
     is small enough ("Quantizing with Accuracy Control", https://docs.openvino.ai).
 
     exported (Path): The exported encoder, float32 ONNX.
-    calibration (List[Dict[str, ndarray]]): Windows of train text, as the encoder's inputs.
+    calibration (List[Inputs]): Rows of train text, as the encoder's inputs.
     score (Callable): Runs the whole pipeline with an engine on Docs of dev, named by their indices, and gives the true
         positives, false positives and false negatives of each.
     n_docs (int): Docs of dev to score on.
@@ -68,7 +63,8 @@ def build_accurate_int8(
     RETURNS (List[str]): How many operations are quantized.
     """
     import nncf
-    import openvino
+
+    openvino = import_openvino()
 
     def validate(model: openvino.CompiledModel, indices: Iterable[int]) -> Tuple[float, List[float]]:
         counts = numpy.asarray(score(run_openvino(model), list(indices)))
@@ -88,7 +84,7 @@ def build_accurate_int8(
     return [f"{n_quantized} inputs of operations are quantized"]
 
 
-def nncf_options(calibration: List[Dict[str, ndarray]]) -> Dict[str, Any]:
+def nncf_options(calibration: List[Inputs]) -> Dict[str, Any]:
     import nncf
 
     return {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(calibration)}
@@ -96,8 +92,7 @@ def nncf_options(calibration: List[Dict[str, ndarray]]) -> Dict[str, Any]:
 
 def save_int8(model: Any, folder: Path) -> None:
     """Write what NNCF quantized, an openvino.Model, as encoder.xml and encoder.bin."""
-    import openvino
-
+    openvino = import_openvino()
     keep_embeddings_int8(model)
     openvino.save_model(model, folder / "encoder.xml", compress_to_fp16=False)
 

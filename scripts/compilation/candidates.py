@@ -2,22 +2,27 @@
 
 import importlib.util
 import shutil
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+import numpy
 import spacy
 import torch
-from numpy import ndarray
 from spacy.tokens import Doc
 
 from ..common.corpora import choose_docs, choose_evenly
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
+from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
+from ..compiled_transformer.batches import Inputs, make_padded_batches
+from ..compiled_transformer.packing import make_packed_batches
 from ..compiled_transformer.windows import get_strided_windows
+from ..compiled_transformer.wordpieces import Wordpieces
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
-from .artefact_writer import finish_artefact
-from .export import export_onnx
+from .artefact_writer import finish_artefact, get_pad_id
+from .export import export_onnx, takes_packed_windows
 from .reference import Reference
 from .swap import assemble
 from .validation import PipelineScorer
@@ -27,7 +32,8 @@ VALIDATION_WORDS = 6000
 INSTALL_HINTS = {"nebullvm": "Run `python -m spacy project run setup`."}
 
 
-class Workbench(NamedTuple):
+@dataclass
+class Workbench:
     """What builders work with."""
 
     reference: Reference
@@ -41,23 +47,43 @@ class Workbench(NamedTuple):
         """The compiled pipeline without its encoder, see `swap.py`."""
         return self.folder / "skeleton"
 
+    @cached_property
+    def inputs(self) -> Sequence[str]:
+        """The encoder's inputs: for packed windows where it takes them, else for padded ones."""
+        return PACKED_INPUTS if takes_packed_windows(self.reference.encoder) else PADDED_INPUTS
+
     @property
     def exported(self) -> Path:
         """The encoder as float32 ONNX, exported when first asked for."""
-        path = self.folder / "exported.onnx"
+        return self._export("exported.onnx", self.inputs)
+
+    @property
+    def exported_padded(self) -> Path:
+        """The same for padded windows, with the attention that engines for GPUs and nebullvm know."""
+        return self._export("padded.onnx", PADDED_INPUTS)
+
+    def _export(self, name: str, inputs: Sequence[str]) -> Path:
+        path = self.folder / name
         if not path.is_file():
             with replace_when_done(path) as unfinished:
-                export_onnx(self.reference.encoder, unfinished)
+                export_onnx(self.reference.encoder, unfinished, inputs)
         return path
 
     @property
-    def calibration(self) -> List[Dict[str, ndarray]]:
-        """Windows of train text as the encoder's inputs, each (1, length)."""
+    def calibration(self) -> List[Inputs]:
+        """Rows of train text as the encoder's inputs, each (1, length)."""
         texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
-        return [
-            dict(self.reference.tokenizer(text, truncation=True, return_token_type_ids=False, return_tensors="np"))
-            for text in choose_evenly(texts, CALIBRATION_WINDOWS)
-        ]
+        chosen = choose_evenly(texts, CALIBRATION_WINDOWS)
+        ids = self.reference.tokenizer(chosen, truncation=True, max_length=self.reference.max_length)["input_ids"]
+        lengths, unaligned = numpy.asarray([len(window) for window in ids]), numpy.zeros(0, dtype="int64")
+        wordpieces = Wordpieces(lengths, numpy.concatenate(ids).astype("int64"), unaligned, unaligned)
+        manifest = {"max_length": self.reference.max_length, "pad_id": get_pad_id(self.reference)}
+        settings = {"threads": 1, "device": "cpu", "warm_up_lengths": []}
+        if self.inputs == PADDED_INPUTS:
+            batches = make_padded_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})
+        else:
+            batches = make_packed_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})
+        return [batch.inputs for batch in batches]
 
     def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
         """Cut a Doc into windows as the pipeline does, without overlap.
@@ -81,6 +107,7 @@ class Candidate(NamedTuple):
     needs (List[str]): Packages that building takes beside the engine, by the names that are imported.
     options (Dict[str, Any]): The engine's own settings that belong to the artefact.
     device (str): "cpu" or "cuda".
+    packs (bool): Put several windows into a row, if the encoder takes them.
     """
 
     name: str
@@ -90,6 +117,11 @@ class Candidate(NamedTuple):
     needs: List[str] = []
     options: Dict[str, Any] = {}
     device: str = "cpu"
+    packs: bool = True
+
+    def get_inputs(self, workbench: Workbench) -> Sequence[str]:
+        """Name the inputs of what is built."""
+        return workbench.inputs if self.packs else PADDED_INPUTS
 
     def why_not(self, gpu: int = 0) -> Optional[str]:
         """Say why it can't be tried on this machine, with what to do.
@@ -127,6 +159,10 @@ def with_onnx(build: Callable, workbench: Workbench, folder: Path) -> Optional[L
     return build(workbench.exported, workbench.reference.encoder.config, folder)
 
 
+def with_padded_onnx(build: Callable, workbench: Workbench, folder: Path) -> Optional[List[str]]:
+    return build(workbench.exported_padded, workbench.reference.encoder.config, folder)
+
+
 def with_onnx_and_calibration(build: Callable, workbench: Workbench, folder: Path) -> None:
     build(workbench.exported, workbench.calibration, folder)
 
@@ -145,7 +181,7 @@ def with_accuracy_control(workbench: Workbench, folder: Path) -> List[str]:
     shutil.rmtree(pipeline, ignore_errors=True)
     artefact_folder = workbench.folder / "validation-artefact"
     artefact_folder.mkdir(exist_ok=True)
-    artefact = finish_artefact(workbench.reference, artefact_folder, "openvino", "fp32")
+    artefact = finish_artefact(workbench.reference, artefact_folder, "openvino", "fp32", inputs=workbench.inputs)
     transformer = workbench.reference.transformer.name
     assemble(workbench.skeleton, artefact, transformer, pipeline)
     gold = choose_docs(workbench.dev, VALIDATION_WORDS)
@@ -169,13 +205,13 @@ def get_candidates() -> List[Candidate]:
         Candidate("onnxruntime-int8", "onnxruntime", "int8", partial(with_onnx, build_onnxruntime.build_int8)),
         Candidate("openvino-int8", "openvino", "int8", openvino_int8, ["nncf"], f32),
         Candidate("openvino-int8-bf16", "openvino", "int8+bf16", openvino_int8, ["nncf"], bf16),
-        Candidate("torch-fp16-cuda", "torch", "fp16", with_torch, [], {"dtype": "float16"}, "cuda"),
-        Candidate("onnxruntime-fp16-cuda", "onnxruntime", "fp16", partial(with_onnx, build_onnxruntime.build_fp16), [], {}, "cuda"),
-        Candidate("onnxruntime-fp16-tensorrt", "onnxruntime", "fp16", partial(with_onnx, build_onnxruntime.build_fp16), [], tensorrt, "cuda"),
+        Candidate("torch-fp16-cuda", "torch", "fp16", with_torch, [], {"dtype": "float16"}, "cuda", packs=False),
+        Candidate("onnxruntime-fp16-cuda", "onnxruntime", "fp16", partial(with_padded_onnx, build_onnxruntime.build_fp16), [], {}, "cuda", packs=False),
+        Candidate("onnxruntime-fp16-tensorrt", "onnxruntime", "fp16", partial(with_padded_onnx, build_onnxruntime.build_fp16), [], tensorrt, "cuda", packs=False),
         Candidate("openvino-fp32", "openvino", "fp32", partial(with_openvino, False), [], f32),
         Candidate("torch-bf16", "torch", "bf16", with_torch, [], {"dtype": "bfloat16"}),
         Candidate("torch-fp32", "torch", "fp32", with_torch, [], {"dtype": "float32"}),
-        Candidate("nebullvm", "onnxruntime", "fp32", partial(with_onnx, build_nebullvm.build), ["nebullvm"]),
+        Candidate("nebullvm", "onnxruntime", "fp32", partial(with_padded_onnx, build_nebullvm.build), ["nebullvm"], packs=False),
         Candidate("onnxruntime-int8-static", "onnxruntime", "int8", onnx_int8),
         Candidate("openvino-int8-accurate", "openvino", "int8", with_accuracy_control, ["nncf"], f32),
         Candidate("torch-bf16-compile", "torch", "bf16", with_torch, [], {"dtype": "bfloat16", "compile": True}),

@@ -1,70 +1,106 @@
 """Export the encoder of a trained pipeline to ONNX."""
 
 import contextlib
+import inspect
 import io
 import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence, Tuple
 
 import onnx
 import torch
 from transformers import PreTrainedModel
 
+from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
+from ..compiled_transformer.engines import encode
+
 OPSET = 17  # The first with LayerNormalization as one operation, which engines recognize.
 
 
 class LastHiddenState(torch.nn.Module):
-    """Narrow an encoder to what the pipeline reads: two inputs, one output, no pooler."""
+    """Narrow an encoder to what the pipeline reads: the inputs of an artefact, one output, no pooler.
 
-    def __init__(self, encoder: PreTrainedModel) -> None:
+    encoder (PreTrainedModel): The encoder.
+    inputs (Sequence[str]): Names of the inputs.
+    """
+
+    def __init__(self, encoder: PreTrainedModel, inputs: Sequence[str]) -> None:
         super().__init__()
         self.encoder = encoder
+        self.inputs = inputs
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """*Shape:* (n_windows, length) twice, to (n_windows, length, width)."""
-        return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """*Shape:* (n_rows, length) each, to (n_rows, length, width)."""
+        return encode(self.encoder, dict(zip(self.inputs, tensors))).last_hidden_state
 
 
-def copy_encoder(encoder: PreTrainedModel, attention: str) -> LastHiddenState:
+def copy_encoder(encoder: PreTrainedModel, attention: str, inputs: Sequence[str] = PADDED_INPUTS) -> LastHiddenState:
     """Make a copy on the CPU, in float32, for inference.
 
     encoder (PreTrainedModel): The trained encoder; it is not changed.
     attention (str): "eager" (separate operations, which exporters trace and engines fuse) or "sdpa".
+    inputs (Sequence[str]): Names of the inputs: for windows that are padded, or packed.
     RETURNS (LastHiddenState): The copy.
     """
     config = type(encoder.config).from_dict(encoder.config.to_dict())
     config._attn_implementation = attention
     copy = type(encoder)(config)
     copy.load_state_dict(encoder.state_dict())
-    return LastHiddenState(copy.float().cpu().eval())
+    return LastHiddenState(copy.float().cpu().eval(), inputs)
 
 
-def example_inputs() -> "tuple[torch.Tensor, torch.Tensor]":
-    """Make wordpiece ids and a mask for two windows, the second one with padding."""
+def example_inputs(inputs: Sequence[str] = PADDED_INPUTS) -> Tuple[torch.Tensor, ...]:
+    """Make inputs of two rows: the second one with padding, or with two windows and padding."""
     ids = torch.randint(5, 90, (2, 16))
-    mask = torch.ones_like(ids)
-    mask[1, 11:] = 0
-    return ids, mask
+    if inputs == PADDED_INPUTS:
+        mask = torch.ones_like(ids)
+        mask[1, 11:] = 0
+        return ids, mask
+    positions, segments = torch.arange(16).repeat(2, 1), torch.ones_like(ids)
+    positions[1] = torch.tensor([*range(7), *range(5), 0, 0, 0, 0])
+    segments[1] = torch.tensor([1] * 7 + [2] * 5 + [0] * 4)
+    return ids, positions, segments
 
 
-def export_onnx(encoder: PreTrainedModel, path: Path) -> None:
-    """Write an encoder as ONNX, float32, with free batch and sequence axes.
+def takes_packed_windows(encoder: PreTrainedModel) -> bool:
+    """Find out whether an encoder gives windows that share a row the vectors that each has alone.
+
+    It must take position ids, and a mask of which wordpiece sees which; what it does with them is tried.
 
     encoder (PreTrainedModel): The trained encoder; it is not changed.
-    path (Path): The .onnx file to write. Inputs `input_ids` and `attention_mask`, output `last_hidden_state`.
     """
-    module = copy_encoder(encoder, "eager")
-    axes = {0: "windows", 1: "wordpieces"}
+    if "position_ids" not in inspect.signature(type(encoder).forward).parameters:
+        return False
+    packed, padded = (copy_encoder(encoder, "eager", inputs) for inputs in (PACKED_INPUTS, PADDED_INPUTS))
+    ids, positions, segments = example_inputs(PACKED_INPUTS)
+    try:
+        with torch.inference_mode(), quiet():
+            together = packed(ids, positions, segments)[1, :12]
+            alone = [padded(part[None], torch.ones_like(part[None]))[0] for part in (ids[1, :7], ids[1, 7:12])]
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+        return False  # Many encoders refuse a mask with three axes, each in its own way.
+    return bool(torch.allclose(together, torch.cat(alone), atol=1e-4, rtol=1e-4))
+
+
+def export_onnx(encoder: PreTrainedModel, path: Path, inputs: Sequence[str] = PADDED_INPUTS) -> None:
+    """Write an encoder as ONNX, float32, with free axes for rows and their length.
+
+    encoder (PreTrainedModel): The trained encoder; it is not changed.
+    path (Path): The .onnx file to write. Its output is `last_hidden_state`.
+    inputs (Sequence[str]): Names of the inputs: for windows that are padded, or packed.
+    """
+    module = copy_encoder(encoder, "eager", inputs)
+    axes = {0: "rows", 1: "wordpieces"}
     with quiet(), plain_branches(module):
         torch.onnx.export(
             module,
-            example_inputs(),
+            example_inputs(inputs),
             str(path),
-            input_names=["input_ids", "attention_mask"],
+            input_names=list(inputs),
             output_names=["last_hidden_state"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "last_hidden_state": axes},
+            dynamic_axes={name: axes for name in (*inputs, "last_hidden_state")},
             opset_version=OPSET,
             # The newer exporter needs onnxscript and gives engines patterns that they fuse less well.
             dynamo=False,

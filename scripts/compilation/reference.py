@@ -11,6 +11,7 @@ from thinc.api import Model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
+from ..compiled_transformer.engines import get_first_position
 
 SPAN_GETTERS = {
     "spacy-transformers.strided_spans.v1": "strided",
@@ -46,10 +47,7 @@ class Reference(NamedTuple):
         """Most wordpieces of a window, special tokens included."""
         config = self.encoder.config
         positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
-        for name, layer in self.encoder.named_modules():
-            # Encoders of RoBERTa's kind count positions from the padding id on, so that some of them can't be used.
-            if name.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None:
-                positions -= layer.padding_idx + 1
+        positions -= get_first_position(self.encoder)
         return min(positions, self.tokenizer.model_max_length)
 
 

@@ -145,7 +145,12 @@ def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> str:
     artefact_folder.mkdir(parents=True)
     row["log"] = candidate.build(trial.workbench, artefact_folder) or []
     artefact = finish_artefact(
-        trial.workbench.reference, artefact_folder, candidate.engine, candidate.precision, candidate.options
+        trial.workbench.reference,
+        artefact_folder,
+        candidate.engine,
+        candidate.precision,
+        candidate.options,
+        candidate.get_inputs(trial.workbench),
     )
     folder = trial.workbench.folder / candidate.name
     shutil.rmtree(folder, ignore_errors=True)

@@ -115,7 +115,7 @@ def add_portable(source: Path, pipeline: Path, transformer: str) -> None:
         if name != TOKENIZER:
             shutil.copy(source / transformer / name, folder / f"{PORTABLE_PREFIX}{name}")
             manifest["files"][f"{PORTABLE_PREFIX}{name}"] = other["files"][name]
-    manifest["portable"] = {key: other[key] for key in ("engine", "precision", "options", "requirements")}
+    manifest["portable"] = {key: other[key] for key in ("engine", "precision", "options", "inputs", "requirements")}
     write_manifest(folder, manifest)
     meta = srsly.read_json(pipeline / "meta.json")
     meta["requirements"] = sorted({*meta["requirements"], *other["requirements"]})

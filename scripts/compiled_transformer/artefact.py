@@ -10,7 +10,9 @@ from tokenizers import Tokenizer
 
 from .cpu import read_cpu_features
 
-FORMAT = 1  # Of the manifest and the files; a larger one is for a newer version of this package.
+FORMAT = 2  # Of the manifest and the files; a larger one is for a newer version of this package.
+PADDED_INPUTS = ("input_ids", "attention_mask")  # A window in each row
+PACKED_INPUTS = ("input_ids", "position_ids", "segments")  # Several windows in a row, see `packing.py`
 MANIFEST = "engine.json"
 TOKENIZER = "tokenizer.json"
 PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
@@ -32,6 +34,7 @@ def read_manifest(data: bytes, where: str) -> Dict[str, Any]:
             f"The compiled transformer in {where} has format {manifest['format']}, and the code that runs it, that of "
             f"{owner}, knows formats up to {FORMAT}. Upgrade {owner}, or load this pipeline before any other compiled one."
         )
+    manifest.setdefault("inputs", list(PADDED_INPUTS))  # Format 1 had no other.
     return manifest
 
 
@@ -86,4 +89,6 @@ def choose_artefact(manifest: Dict[str, Any], files: Dict[str, bytes]) -> Tuple[
     warnings.warn(
         f"{what} Its portable encoder ({portable['engine']}, {portable['precision']}) is used instead.", stacklevel=2
     )
-    return portable, {name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)}
+    return {**manifest, **portable}, {
+        name[len(PORTABLE) :]: data for name, data in files.items() if name.startswith(PORTABLE)
+    }

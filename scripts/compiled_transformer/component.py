@@ -13,11 +13,11 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from .batches import LENGTH_STEP
 from .cpu import get_threads
 from .encoder import CompiledEncoder
 from .model import NO_TRAINING, stream_vectors
 from .remote import is_url
-from .wordpieces import LENGTH_STEP
 
 FACTORY = "compiled_transformer"
 SPANS = ("strided", "doc", "sent")

@@ -14,13 +14,24 @@ import srsly
 from thinc.shims import Shim
 from thinc.types import Floats3d
 
-from .artefact import MANIFEST, TOKENIZER, choose_artefact, get_digest, read_file, read_manifest, read_tokenizer
+from .artefact import (
+    MANIFEST,
+    PACKED_INPUTS,
+    TOKENIZER,
+    choose_artefact,
+    get_digest,
+    read_file,
+    read_manifest,
+    read_tokenizer,
+)
+from .batches import Batch, make_padded_batches
 from .cpu import get_threads
 from .engines import Engine, make_inputs, start_engine
 from .observation import Observer
+from .packing import make_packed_batches
 from .remote import RemoteEncoder, get_encoder_id
 from .windows import Tokens, Window
-from .wordpieces import Padded, Wordpieces, align, split_long_windows
+from .wordpieces import Wordpieces, align, split_long_windows
 
 
 class CompiledEncoder(Shim):
@@ -124,27 +135,36 @@ class CompiledEncoder(Shim):
             self.manifest["n_suffix"],
         )
 
-    def predict(self, batches: List[Padded], settings: Dict[str, Any]) -> Iterator[Floats3d]:
-        """Run the engine, on several micro-batches at once if there are several: one thread each does more together
-        than all threads on one, which have to wait for each other after every operation.
+    def make_batches(self, wordpieces: Wordpieces, settings: Dict[str, Any]) -> List[Batch]:
+        """Arrange windows for the engine: several in a row where it can tell them apart, else one.
 
         settings (Dict[str, Any]): The component's.
-        YIELDS (Floats3d): *Shape:* (n_windows, length, width). The last hidden state of each micro-batch, float32.
+        """
+        manifest, _ = self.get_artefact()
+        make = make_packed_batches if manifest["inputs"] == list(PACKED_INPUTS) else make_padded_batches
+        return make(wordpieces, manifest, settings)
+
+    def predict(self, batches: List[Batch], settings: Dict[str, Any]) -> Iterator[Floats3d]:
+        """Run the engine, on several batches at once if there are several: one thread each does more together than all
+        threads on one, which have to wait for each other after every operation.
+
+        settings (Dict[str, Any]): The component's.
+        YIELDS (Floats3d): *Shape:* (n_rows, length, width). The last hidden state of each batch, float32.
         """
         device, threads = settings["device"], get_threads(settings)
         streams = min(threads, len(batches)) if device == "cpu" else 1
         if streams == 1:
             for batch in batches:
-                n_windows, length = batch.ids.shape
-                is_warm = n_windows == 1 and length in settings["warm_up_lengths"]
+                n_rows, length = batch.index.shape
+                is_warm = n_rows == 1 and length in settings["warm_up_lengths"]
                 engine = self.get_engine(device, threads, 1, length if is_warm else None)
-                yield engine(batch.ids, batch.mask)
+                yield engine(batch.inputs)
             return
         engine = self.get_engine(device, threads, threads)
         with ThreadPoolExecutor(streams) as executor:
             running: Deque[Future] = deque()
             for batch in batches:
-                running.append(executor.submit(engine, batch.ids, batch.mask))
+                running.append(executor.submit(engine, batch.inputs))
                 # No more than the next ones: their outputs wait in memory.
                 if len(running) > streams:
                     yield running.popleft().result()
@@ -156,10 +176,11 @@ class CompiledEncoder(Shim):
 
         settings (Dict[str, Any]): The component's.
         """
+        manifest, _ = self.get_artefact()
         for length in settings["warm_up_lengths"]:
-            if length <= self.manifest["max_length"]:
+            if length <= manifest["max_length"]:
                 engine = self.get_engine(settings["device"], get_threads(settings), 1, length)
-                engine(*make_inputs(length))
+                engine(make_inputs(manifest, length))
 
     def get_engine(self, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
         """Start the engine, once in each process: its threads don't survive a fork.

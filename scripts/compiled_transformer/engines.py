@@ -1,20 +1,22 @@
 """Start the engine that an artefact is made for: onnxruntime, OpenVINO or torch."""
 
 import json
+import sys
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Optional
 
 import numpy
-from thinc.types import Floats3d, Ints2d
+from thinc.types import Floats3d
 
+from .batches import Inputs
 from .cpu import count_affine_cores
 
-Engine = Callable[[Ints2d, Ints2d], Floats3d]
+Engine = Callable[[Inputs], Floats3d]
 
 
-def make_inputs(length: int) -> Tuple[Ints2d, Ints2d]:
-    """Make the ids and the mask of one window, to run an engine for the first time."""
-    return numpy.zeros((1, length), dtype="int64"), numpy.ones((1, length), dtype="int64")
+def make_inputs(manifest: Dict[str, Any], length: int) -> Inputs:
+    """Make the inputs of one window, to run an engine for the first time."""
+    return {name: numpy.ones((1, length), dtype="int64") for name in manifest["inputs"]}
 
 
 def start_engine(
@@ -27,8 +29,15 @@ def start_engine(
 ) -> Engine:
     """Start the engine that an artefact is made for.
 
-    RETURNS (Engine): Wordpiece ids and mask, both (n_windows, length), to the last hidden state, float32
-        (n_windows, length, width).
+    manifest (Dict[str, Any]): The artefact's.
+    files (Dict[str, bytes]): Its files by name.
+    device (str): "cpu" or "cuda".
+    threads (int): Threads of the engine.
+    streams (int): Calls that run at once and share the threads.
+    length (Optional[int]): Take only one row of this length at a time. None takes any number and length.
+    RETURNS (Engine): Inputs, each (n_rows, length), to the last hidden state, float32 (n_rows, length, width).
+    RAISES (ValueError): If the engine is unknown, or has no such device.
+    RAISES (ImportError): If the engine is not installed.
     """
     name = manifest["engine"]
     if name not in ENGINES:
@@ -60,16 +69,15 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, 
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=providers)
 
-    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
-        return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+    def run(inputs: Inputs) -> Floats3d:
+        return session.run(None, inputs)[0]
 
     return run
 
 
 def start_openvino(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
-    import openvino
-
+    openvino = import_openvino()
     if device != "cpu":
         raise ValueError(
             f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'."
@@ -77,7 +85,7 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int, len
     core = openvino.Core()
     encoder = core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"])
     if length is not None:
-        encoder.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
+        encoder.reshape({name: [1, length] for name in manifest["inputs"]})
     model = core.compile_model(
         encoder,
         "CPU",
@@ -92,7 +100,7 @@ def start_openvino(manifest, files, device: str, threads: int, streams: int, len
     run = run_openvino(model)
     # Its Python layer sets itself up in the first call, and hangs if two threads make it at once: each waits for what the
     # other holds, Python's lock and that of a C++ static.
-    run(*make_inputs(length or 1))
+    run(make_inputs(manifest, length or 1))
     return run
 
 
@@ -101,16 +109,24 @@ def run_openvino(model: Any) -> Engine:
     # A request holds the buffers of one call at a time.
     idle: Deque = deque()
 
-    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+    def run(inputs: Inputs) -> Floats3d:
         try:
             request = idle.pop()
         except IndexError:
             request = model.create_infer_request()
-        vectors = request.infer({"input_ids": ids, "attention_mask": mask}, share_inputs=True)[0]
+        vectors = request.infer(inputs, share_inputs=True)[0]
         idle.append(request)
         return vectors
 
     return run
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without the package through which it reports its use to its makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def start_torch(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
@@ -128,16 +144,44 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
     if manifest["options"].get("compile"):
         encoder = torch.compile(encoder, dynamic=True)
 
-    def run(ids: Ints2d, mask: Ints2d) -> Floats3d:
+    def run(inputs: Inputs) -> Floats3d:
         # The number belongs to the thread, not to the engine: another engine may have set it.
         if device == "cpu" and torch.get_num_threads() != threads // streams:
             torch.set_num_threads(threads // streams)
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
         with torch.inference_mode():
-            inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-            output = encoder(**{name: tensor.to(device) for name, tensor in inputs.items()})
-            return output.last_hidden_state.float().cpu().numpy()
+            return encode(encoder, tensors).last_hidden_state.float().cpu().numpy()
 
     return run
+
+
+def encode(encoder: Any, tensors: Dict[str, Any]) -> Any:
+    """Run an encoder of transformers on the inputs of an artefact.
+
+    encoder (PreTrainedModel): The encoder.
+    tensors (Dict[str, torch.Tensor]): Its inputs, padded or packed.
+    RETURNS (ModelOutput): What it returns.
+    """
+    if "segments" not in tensors:
+        return encoder(**tensors)
+    segments = tensors["segments"]
+    same = segments[:, :, None] == segments[:, None, :]
+    return encoder(
+        input_ids=tensors["input_ids"],
+        position_ids=tensors["position_ids"] + get_first_position(encoder),
+        attention_mask=same.to(segments.dtype),
+    )
+
+
+def get_first_position(encoder: Any) -> int:
+    """Find the position of the first wordpiece: encoders of RoBERTa's kind count from the padding id on.
+
+    encoder (PreTrainedModel): The encoder.
+    """
+    for name, layer in encoder.named_modules():
+        if name.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None:
+            return layer.padding_idx + 1
+    return 0
 
 
 ENGINES = {"onnxruntime": start_onnxruntime, "openvino": start_openvino, "torch": start_torch}

@@ -1,23 +1,30 @@
 """The thinc model: Docs to token vectors."""
 
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy
 from spacy import util
 from spacy.tokens import Doc
 from thinc.api import Model, NumpyOps, Ops
-from thinc.types import Floats2d, Floats3d, Ints1d
+from thinc.types import Floats2d, Floats3d, Ints1d, Ints2d
 
 from .encoder import CompiledEncoder
 from .observation import ENCODER, POOLING, WORDPIECES
 from .windows import Tokens, Window, get_tokens, get_windows
-from .wordpieces import Padded, get_budget, get_micro_batches, pad
+from .wordpieces import Wordpieces
 
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
 NO_TRAINING = (
     "A compiled transformer can't be trained: it has no gradients. Train the pipeline it was made from and compile "
     "that again, or list the component in both `frozen_components` and `annotating_components`."
 )
+
+
+class Places(NamedTuple):
+    """The rows, one a token, that the wordpieces of some windows are added to."""
+
+    first: Ints1d  # (n_wordpieces + 1,)
+    last: Ints1d  # (n_wordpieces + 1,), the same for most
 
 
 def build_compiled_transformer() -> Model[List[Doc], List[Floats2d]]:
@@ -113,33 +120,44 @@ def add_windows(
     observer = encoder.observer
     with observer.stage(WORDPIECES):
         wordpieces = encoder.get_wordpieces(tokens, windows)
-        # Special tokens have -1, and stay below 0.
-        wordpieces = wordpieces._replace(first=wordpieces.first - first, last=wordpieces.last - first)
-        budget = get_budget(wordpieces, settings)
-        batches = get_micro_batches(wordpieces.lengths, budget, recurs=budget == settings["batch_wordpieces"])
-        padded = [pad(wordpieces, batch, length, encoder.manifest, len(sums) - 1) for batch, length in batches]
-    observer.count(wordpieces, windows, padded)
+        batches = encoder.make_batches(wordpieces, settings)
+        places = find_places(wordpieces, first, len(sums) - 1)
+    observer.count(wordpieces, windows, batches)
     with observer.stage(ENCODER):
-        outputs = observer.finish(encoder.predict(padded, settings))
+        outputs = observer.finish(encoder.predict(batches, settings))
     with observer.stage(POOLING):
-        for micro_batch, vectors in zip(padded, outputs):
-            add_to_tokens(sums, counts, micro_batch, vectors)
+        for batch, vectors in zip(batches, outputs):
+            add_to_tokens(sums, counts, places, batch.index, vectors)
+
+
+def find_places(wordpieces: Wordpieces, first: int, nowhere: int) -> Places:
+    """Find the rows that wordpieces are added to.
+
+    first (int): The token that the first row is for.
+    nowhere (int): The row for special tokens and padding.
+    RETURNS (Places): First and last row of each wordpiece, and of padding, which comes last: number -1.
+    """
+    is_aligned = wordpieces.first >= 0
+    places = (numpy.where(is_aligned, rows - first, nowhere) for rows in (wordpieces.first, wordpieces.last))
+    return Places(*(numpy.append(rows, nowhere).astype("int32") for rows in places))
 
 
 def no_backprop(d_vectors: List[Floats2d]) -> List[Doc]:
     raise ValueError(NO_TRAINING)
 
 
-def add_to_tokens(sums: Floats2d, counts: Ints1d, padded: Padded, vectors: Floats3d) -> None:
+def add_to_tokens(sums: Floats2d, counts: Ints1d, places: Places, index: Ints2d, vectors: Floats3d) -> None:
     """Add wordpiece vectors to the sums of the tokens that they are aligned to.
 
     sums (Floats2d): *Shape:* (n_tokens + 1, width). Changed in place.
     counts (Ints1d): *Shape:* (n_tokens + 1,). Number of vectors in each sum, changed in place.
-    vectors (Floats3d): *Shape:* (n_windows, length, width).
+    places (Places): The rows of all wordpieces.
+    index (Ints2d): *Shape:* (n_rows, length). The number of each wordpiece, -1 for padding.
+    vectors (Floats3d): *Shape:* (n_rows, length, width).
     """
     ops = NumpyOps()
     rows = vectors.reshape(-1, vectors.shape[-1])
-    first, last = padded.first.ravel(), padded.last.ravel()
+    first, last = places.first[index.ravel()], places.last[index.ravel()]
     ops.scatter_add(sums, first, rows)
     counts += numpy.bincount(first, minlength=len(counts))
     # A wordpiece like "cannot" belongs to two tokens, "can" and "not".

@@ -5,8 +5,9 @@ from typing import ContextManager, Iterator, List
 
 from thinc.types import Floats3d
 
+from .batches import Batch
 from .windows import Window
-from .wordpieces import Padded, Wordpieces
+from .wordpieces import Wordpieces
 
 WORDPIECES, ENCODER, POOLING = "wordpieces", "encoder", "pooling"  # The stages of the compiled transformer
 TOKEN_VECTORS = "tok2vec"  # The stage of `greedy_ner` before its transitions
@@ -19,7 +20,7 @@ class Observer:
         """Enclose a stage."""
         return contextlib.nullcontext()
 
-    def count(self, wordpieces: Wordpieces, windows: List[Window], batches: List[Padded]) -> None:
+    def count(self, wordpieces: Wordpieces, windows: List[Window], batches: List[Batch]) -> None:
         """Look at windows that are about to be encoded."""
 
     def finish(self, outputs: Iterator[Floats3d]) -> Iterator[Floats3d]:
