@@ -1,34 +1,51 @@
-"""Find the fastest way to run a trained pipeline that keeps its entities.
+"""Find the fastest way to run a trained pipeline that loses nothing of what it annotates.
 
-The data flow: training/model-best and corpus/{train,dev}.spacy -> training/model-compiled and metrics/optimize.*
+The data flow: training/model-best and corpus/{train,dev}.spacy, or any text -> training/model-compiled and metrics/optimize.*
 """
 
 from pathlib import Path
+from typing import Dict, Optional
 
 import typer
 from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .common.console import exit_on_user_error
-from .compilation.gate import Gate
-from .compilation.optimize import SearchSettings, optimize
+from .common.console import UserError, exit_on_user_error
+from .common.pipelines import find_pipeline
+from .compilation.gate import MIN_AGREEMENT, Gate
+from .compilation.optimize import SearchSettings, Texts, optimize
 from .compilation.search_report import print_rows
 from .compilation.selection import OBJECTIVES
 
 
 def optimize_cli(
     # fmt: off
-    reference: Path = Arg(..., help="Trained pipeline with a transformer and listeners; it is only read"),
+    reference: str = Arg(..., help="Trained pipeline: a folder or the name of an installed package; it is only read"),
     output: Path = Arg(..., help="Folder for the compiled pipeline"),
-    train: Path = Arg(..., help="Train corpus, .spacy: its text calibrates int8"),
-    dev: Path = Arg(..., help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"),
-    metrics_dir: Path = Arg(..., help="Folder for optimize.json, optimize.md and optimize.png"),
+    train: Optional[Path] = Arg(None, help="Train corpus, .spacy: its text calibrates int8"),
+    dev: Optional[Path] = Arg(
+        None, help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"
+    ),
+    metrics_dir: Optional[Path] = Arg(
+        None, help="Folder for optimize.json, optimize.md and optimize.png; by default OUTPUT-metrics"
+    ),
+    text: Optional[Path] = Opt(
+        None,
+        "--text",
+        "-t",
+        help="More text to compare on, without annotations: a document a line, .jsonl, .spacy or a folder of .txt. With it, train and dev are not needed",
+    ),
     max_f1_drop: float = Opt(
-        Gate().max_f1_drop, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost"
+        Gate().max_f1_drop, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost on dev"
     ),
     max_label_drop: float = Opt(
         Gate().max_label_drop, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"
+    ),
+    min_agreement: str = Opt(
+        "",
+        "--min-agreement",
+        help=f"Least agreement with the trained pipeline: a number from 0 to 1 for all annotations, or KIND=NUMBER with commas between, such as entities=0.99; kinds: {', '.join(MIN_AGREEMENT)}",
     ),
     objective: str = Opt(
         SearchSettings.objective,
@@ -39,6 +56,12 @@ def optimize_cli(
     budget: float = Opt(
         SearchSettings.budget, "--budget", "-b", min=0.0, help="Minutes after which no further candidate is started"
     ),
+    candidates: str = Opt(
+        "",
+        "--candidates",
+        "-c",
+        help="Names of the candidates to try, with commas between; all by default, see `python -m scripts.doctor`",
+    ),
     portable: bool = Opt(
         False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"
     ),
@@ -47,25 +70,55 @@ def optimize_cli(
     ),
     # fmt: on
 ):
-    """Compile the transformer of a trained pipeline, and prove that no entities were lost.
+    """Compile the transformer of a trained pipeline, and prove that nothing was lost.
 
-    Each candidate (an engine and a precision) becomes a real pipeline, is compared with the reference on the dev corpus
-    by entity F1, and is timed against it on the same texts, in turn. Then other settings of the best one are tried.
-    The best that passes is kept. A search that was stopped goes on where it stopped.
+    Each candidate (an engine and a precision) becomes a real pipeline, whose annotations are compared with those of the
+    reference, and with gold where there is some: by entity F1 on dev, and by the agreement of everything that the
+    pipeline annotates. It is timed against the reference on the same texts, in turn. Then other settings of the best one
+    are tried, and the best few meet in a final. A search that was stopped goes on where it stopped.
     """
     with exit_on_user_error():
         report = optimize(
-            reference,
+            find_pipeline(reference).folder,
             output,
-            train,
-            dev,
-            metrics_dir,
-            SearchSettings(Gate(max_f1_drop, max_label_drop), objective, budget, portable, gpu),
+            Texts(train, dev, text),
+            metrics_dir or output.absolute().with_name(f"{output.absolute().name}-metrics"),
+            SearchSettings(
+                gate=Gate(max_f1_drop, max_label_drop, parse_agreement(min_agreement)),
+                objective=objective,
+                budget=budget,
+                names=[name.strip() for name in candidates.split(",") if name.strip()],
+                portable=portable,
+                gpu=gpu,
+            ),
             silent=False,
         )
     print_rows(report)
     chosen = next(row for row in report["candidates"] if row["name"] == report["chosen"])
     msg.good(f"Kept {report['chosen']} in {output}: {chosen['reason']}")
+
+
+def parse_agreement(text: str) -> Dict[str, float]:
+    """Read the least agreements from the command line.
+
+    text (str): A number for all kinds of annotations, or KIND=NUMBER with commas between; empty for the defaults.
+    RETURNS (Dict[str, float]): By kind.
+    RAISES (UserError): If a kind is unknown, or a number not between 0 and 1.
+    """
+    least = dict(MIN_AGREEMENT)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, number = part.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1 or (kind and kind not in least):
+            raise UserError(
+                f"--min-agreement is {text!r}. Give a number from 0 to 1, or KIND=NUMBER with commas between, such as "
+                f"entities=0.99. Kinds: {', '.join(least)}."
+            )
+        least.update({kind: value} if kind else dict.fromkeys(least, value))
+    return least
 
 
 if __name__ == "__main__":

@@ -30,18 +30,16 @@ class Worker:
         self.loaded_mb = get_memory("VmRSS")
         return {"seconds": time.perf_counter() - START}
 
-    def entities(self, corpus: str) -> List[List[Any]]:
+    def annotations(self, corpus: str) -> List[Dict[str, List[Any]]]:
         """Annotate a .spacy corpus on its own tokens.
 
-        RETURNS (List[List[Any]]): For each Doc its entities as [start, end, label], in tokens.
+        RETURNS (List[Dict[str, List[Any]]]): For each Doc its annotations, see `annotations.collect`.
         """
-        from spacy.tokens import DocBin
+        from ..common.annotations import collect
+        from ..common.corpora import copy_for_prediction, load_docs
 
-        from ..common.corpora import copy_for_prediction
-
-        docs = DocBin().from_disk(corpus).get_docs(self.nlp.vocab)
-        bare = (copy_for_prediction(doc, self.nlp) for doc in docs)
-        return [[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in self.nlp.pipe(bare)]
+        bare = (copy_for_prediction(doc, self.nlp) for doc in load_docs(Path(corpus), self.nlp.vocab))
+        return [collect(doc) for doc in self.nlp.pipe(bare)]
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
         """Run all texts through `nlp.pipe` once."""

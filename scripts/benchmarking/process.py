@@ -66,12 +66,12 @@ class PipelineProcess:
         self._process.communicate()
         self._messages.close()
 
-    def entities(self, corpus: Path) -> List[List[Any]]:
+    def annotations(self, corpus: Path) -> List[Dict[str, List[Any]]]:
         """Annotate a corpus.
 
-        RETURNS (List[List[Any]]): For each Doc of a corpus its entities as [start, end, label].
+        RETURNS (List[Dict[str, List[Any]]]): For each Doc, by kind, its annotations as `annotations.collect` lists them.
         """
-        return self._ask("entities", corpus=str(corpus.resolve()))
+        return self._ask("annotations", corpus=str(corpus.resolve()))
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
         """Run all texts once.

@@ -9,6 +9,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from .console import UserError
+from .files import replace_when_done
 
 
 def load_docs(path: Path, vocab: Optional[Vocab] = None) -> List[Doc]:
@@ -38,6 +39,12 @@ def read_corpus(path: Path) -> List[Doc]:
     if not any(doc.ents for doc in docs):
         raise UserError(f"{path} holds no entities, so nothing can be compared on it. Use an annotated corpus.")
     return docs
+
+
+def write_docs(docs: Sequence[Doc], path: Path) -> None:
+    """Write Docs as a .spacy corpus."""
+    with replace_when_done(path) as unfinished:
+        DocBin(docs=docs).to_disk(unfinished)
 
 
 def require_sentences(docs: Sequence[Doc], path: Path) -> None:

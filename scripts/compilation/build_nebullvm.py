@@ -1,69 +1,55 @@
 """Let nebullvm optimize the exported encoder, and take what it chose.
 
 nebullvm 0.10.0 is the last release and unmaintained since 2023. It is only asked at build time: what it chooses is an
-ONNX file, which the pipeline's own onnxruntime engine runs, so that nothing of nebullvm ships.
+ONNX file, which the pipeline's own onnxruntime engine runs, so that nothing of nebullvm ships. It runs in a process of its
+own (`nebullvm_process`), with a time limit, because it changes what it imports and may not come to an end.
 """
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import List
 
-import numpy
 from transformers import PretrainedConfig
 
-from .export import quiet
+from ..common.project import ROOT
 
-AXES = [{0: "windows", 1: "wordpieces"}, {0: "windows", 1: "wordpieces"}]
+TIME_LIMIT = 180  # Seconds
 
 
 def build(exported: Path, config: PretrainedConfig, folder: Path) -> List[str]:
     """Run nebullvm's optimizer and keep the ONNX file of its fastest result.
 
-    exported (Path): The exported encoder, float32 ONNX.
+    exported (Path): The exported encoder, float32 ONNX, for padded windows.
     config (PretrainedConfig): The encoder's config, for the size of its vocabulary.
     folder (Path): Gets encoder.onnx.
     RETURNS (List[str]): What it tried, and what each gave, from its log.
-    RAISES (RuntimeError): If it made nothing that works.
+    RAISES (RuntimeError): If it made nothing that works, or not in time.
     """
-    from loguru import logger
-    from nebullvm.operations.optimizations.optimize_inference import OptimizeInferenceOp
-    from nebullvm.tools.utils import check_device
-
-    messages: List[str] = []
-    logger.remove()
-    logger.add(lambda message: messages.append(message.record["message"]))
-    ids = numpy.random.default_rng(0).integers(5, config.vocab_size, (1, 128))
-    example = ((ids, numpy.ones_like(ids)), numpy.zeros(1))
-    with quiet():
-        result = (
-            OptimizeInferenceOp()
-            .to(check_device("cpu"))
-            .execute(
-                model=str(exported),
-                input_data=[example] * 10,
-                dynamic_info={"inputs": AXES, "outputs": AXES[:1]},
-                # Its own gate, an output distance; the entity gate comes afterwards. None makes its code fail.
-                metric_drop_ths=0.1,
-            )
-        )
-    tried = read_log(messages)
-    if result.optimized_model is None:
-        raise RuntimeError(f"nebullvm made no working model ({'; '.join(tried)})")
     saved = folder / "saved"
-    result.optimized_model.inference_learner.save(str(saved))
+    command = [sys.executable, "-m", "scripts.compilation.nebullvm_process", exported, str(config.vocab_size), saved]
+    try:
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"nebullvm was stopped after {TIME_LIMIT} seconds, its time limit") from error
+    tried = read_log(result.stdout)
+    if not (saved / "model.onnx").is_file():
+        last = result.stderr.strip().splitlines()[-1:] if result.returncode else []
+        raise RuntimeError(f"nebullvm made no working model ({'; '.join([*tried, *last])})")
     shutil.move(saved / "model.onnx", folder / "encoder.onnx")
     shutil.rmtree(saved)
     return tried
 
 
-def read_log(messages: List[str]) -> List[str]:
+def read_log(text: str) -> List[str]:
     """Read what nebullvm tried: one sentence for each compiler and quantization."""
     tried: List[str] = []
-    for message in messages:
-        start = re.match(r"Optimizing with (\w+) and q_type: (?:QuantizationType\.)?(\w+)", message)
-        latency = re.match(r"Optimized model latency: ([\d.]+) sec", message)
-        failure = re.search(r"Got error (.*?)\.? If possible", message, flags=re.DOTALL)
+    for line in text.splitlines():
+        start = re.match(r"Optimizing with (\w+) and q_type: (?:QuantizationType\.)?(\w+)", line)
+        latency = re.match(r"Optimized model latency: ([\d.]+) sec", line)
+        failure = re.search(r"Got error (.*?)\.? If possible", line)
         if start:
             tried.append(f"{start[1]}, quantization {start[2].lower()}")
         elif latency and tried:

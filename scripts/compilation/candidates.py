@@ -12,6 +12,7 @@ import spacy
 import torch
 from spacy.tokens import Doc
 
+from ..common.console import UserError
 from ..common.corpora import choose_docs, choose_evenly
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
@@ -38,7 +39,8 @@ class Workbench:
 
     reference: Reference
     train: List[Doc]  # for calibration; never dev or test
-    dev: List[Doc]  # for quantization that watches the entities
+    dev: List[Doc]  # with gold entities, for the gate and for quantization that watches them; may be empty
+    timed: List[Doc]  # for speed
     max_f1_drop: float
     folder: Path  # for files that several builders share
 
@@ -108,6 +110,7 @@ class Candidate(NamedTuple):
     options (Dict[str, Any]): The engine's own settings that belong to the artefact.
     device (str): "cpu" or "cuda".
     packs (bool): Put several windows into a row, if the encoder takes them.
+    always (bool): Try it even when the budget is used up; it has a time limit of its own.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Candidate(NamedTuple):
     options: Dict[str, Any] = {}
     device: str = "cpu"
     packs: bool = True
+    always: bool = False
 
     def get_inputs(self, workbench: Workbench) -> Sequence[str]:
         """Name the inputs of what is built."""
@@ -176,7 +180,12 @@ def with_torch(workbench: Workbench, folder: Path) -> None:
 
 
 def with_accuracy_control(workbench: Workbench, folder: Path) -> List[str]:
-    """Quantize with the entity F1 of the whole pipeline on a part of dev as the metric."""
+    """Quantize with the entity F1 of the whole pipeline on a part of dev as the metric.
+
+    RAISES (UserError): If there is no gold.
+    """
+    if not workbench.dev:
+        raise UserError("it watches the entity F1, and there is no gold. Give a dev corpus")
     pipeline = workbench.folder / "validation"
     shutil.rmtree(pipeline, ignore_errors=True)
     artefact_folder = workbench.folder / "validation-artefact"
@@ -201,17 +210,17 @@ def get_candidates() -> List[Candidate]:
     # fmt: off
     return [
         Candidate("onnxruntime-fp32", "onnxruntime", "fp32", partial(with_onnx, build_onnxruntime.build_fp32)),
-        Candidate("openvino-bf16", "openvino", "bf16", partial(with_openvino, True), [], bf16),
-        Candidate("onnxruntime-int8", "onnxruntime", "int8", partial(with_onnx, build_onnxruntime.build_int8)),
         Candidate("openvino-int8", "openvino", "int8", openvino_int8, ["nncf"], f32),
+        Candidate("nebullvm", "onnxruntime", "fp32", partial(with_padded_onnx, build_nebullvm.build), ["nebullvm"], packs=False, always=True),
+        Candidate("openvino-bf16", "openvino", "bf16", partial(with_openvino, True), [], bf16),
         Candidate("openvino-int8-bf16", "openvino", "int8+bf16", openvino_int8, ["nncf"], bf16),
+        Candidate("onnxruntime-int8", "onnxruntime", "int8", partial(with_onnx, build_onnxruntime.build_int8)),
         Candidate("torch-fp16-cuda", "torch", "fp16", with_torch, [], {"dtype": "float16"}, "cuda", packs=False),
         Candidate("onnxruntime-fp16-cuda", "onnxruntime", "fp16", partial(with_padded_onnx, build_onnxruntime.build_fp16), [], {}, "cuda", packs=False),
         Candidate("onnxruntime-fp16-tensorrt", "onnxruntime", "fp16", partial(with_padded_onnx, build_onnxruntime.build_fp16), [], tensorrt, "cuda", packs=False),
         Candidate("openvino-fp32", "openvino", "fp32", partial(with_openvino, False), [], f32),
         Candidate("torch-bf16", "torch", "bf16", with_torch, [], {"dtype": "bfloat16"}),
         Candidate("torch-fp32", "torch", "fp32", with_torch, [], {"dtype": "float32"}),
-        Candidate("nebullvm", "onnxruntime", "fp32", partial(with_padded_onnx, build_nebullvm.build), ["nebullvm"], packs=False),
         Candidate("onnxruntime-int8-static", "onnxruntime", "int8", onnx_int8),
         Candidate("openvino-int8-accurate", "openvino", "int8", with_accuracy_control, ["nncf"], f32),
         Candidate("torch-bf16-compile", "torch", "bf16", with_torch, [], {"dtype": "bfloat16", "compile": True}),

@@ -1,196 +1,29 @@
-"""Build, gate and time every candidate, and keep the best that finds the same entities."""
+"""Try every candidate, then other settings of the best one, and keep each finished row on disk."""
 
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, Sequence
 
 import srsly
 import tqdm
 
-from ..benchmarking.process import PipelineError, PipelineProcess
-from ..benchmarking.timing import compare_latency, compare_throughput, summarize
-from ..common.corpora import choose_docs, choose_sentences
 from ..common.files import replace_when_done
-from ..common.machine import describe_machine, get_size_mb
+from ..common.machine import describe_machine
 from ..common.pipelines import get_folder_digest
 from ..compiled_transformer.artefact import get_digest
 from ..compiled_transformer.cpu import available_cores
-from .artefact_writer import finish_artefact
-from .candidates import Candidate, Workbench
-from .gate import EntityScores, Gate, score_entities
+from .candidates import Candidate
+from .gate import Gate
 from .selection import find_best
-from .swap import assemble, save_skeleton
+from .trial import Row, Trial, make_row, name_settings, try_candidate, try_settings
 
-BATCH_SIZE = 128
-ROUNDS = 5
-WORDS = 5000
-SENTENCES = 30
-# Settings of the compiled component that all candidates get; most sentences are not longer.
-OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [16, 32, 48, 64]}}
-NOT_IN_NAMES = {"device"}.union(*OBJECTIVE_SETTINGS.values())
 SHARE_FOR_CANDIDATES = 0.6  # of the budget; the rest is for the settings of the best one
+NOT_TRIED = "not tried"
 SEARCH = "search.json"  # Says what search the rows in its folder are of.
-Row = Dict[str, Any]
 
 
-class Trial(NamedTuple):
-    """Everything that candidates are tried with."""
-
-    workbench: Workbench
-    transformer: str  # name of the component
-    corpus: Path
-    process: PipelineProcess  # of the reference
-    scores: EntityScores  # of the reference
-    gate: Gate
-    objective: str
-    gpu: int
-
-
-def start_trial(
-    workbench: Workbench, process: PipelineProcess, corpus: Path, gate: Gate, objective: str, gpu: int
-) -> Trial:
-    """Score the reference and prepare what all candidates share.
-
-    workbench (Workbench): The trained pipeline, which can't be used for predictions afterwards.
-    process (PipelineProcess): The same pipeline, running.
-    corpus (Path): The dev corpus.
-    gate (Gate): What may be lost.
-    objective (str): "throughput", "latency" or "size".
-    gpu (int): GPU of the reference, -1 for the CPU.
-    """
-    scores = score_entities(workbench.dev, process.entities(corpus))
-    shutil.rmtree(workbench.skeleton, ignore_errors=True)
-    save_skeleton(workbench.reference, workbench.skeleton)
-    return Trial(workbench, workbench.reference.transformer.name, corpus, process, scores, gate, objective, gpu)
-
-
-def try_candidate(trial: Trial, candidate: Candidate) -> Row:
-    """Build, gate and time one candidate; what goes wrong becomes its row.
-
-    RETURNS (Row): The candidate's row. Its "status" is "passed", "rejected", "failed" or "skipped".
-    RAISES (PipelineError): If the reference's process has ended, so that nothing can be compared with it.
-    """
-    row = make_row(candidate.name, candidate.engine, candidate.precision)
-    row["settings"] = dict(OBJECTIVE_SETTINGS.get(trial.objective, {}))
-    if candidate.device != "cpu":
-        row["settings"]["device"] = candidate.device
-    why_not = candidate.why_not(trial.gpu)
-    if why_not:
-        return {**row, "status": "skipped", "reason": why_not}
-    start = time.perf_counter()
-    try:
-        row["folder"] = build_candidate(trial, candidate, row)
-        row["build_seconds"] = time.perf_counter() - start
-        return measure(trial, row)
-    except Exception as error:  # Engines and optimizers raise errors of many kinds; none may end the search.
-        return fail(trial, row, error)
-
-
-def try_settings(trial: Trial, base: Row, settings: Dict[str, Any]) -> Row:
-    """Gate and time a candidate that is built with other settings of the compiled component.
-
-    base (Row): Row of the candidate.
-    settings (Dict[str, Any]): Settings to override, on top of the base's own.
-    """
-    row = make_row(name_settings(base, settings), base["engine"], base["precision"])
-    row.update(folder=base["folder"], size_mb=base["size_mb"], settings={**base["settings"], **settings})
-    try:
-        return measure(trial, row)
-    except PipelineError as error:
-        return fail(trial, row, error)
-
-
-def fail(trial: Trial, row: Row, error: Exception) -> Row:
-    """Make the row of a candidate that an error came from.
-
-    RAISES (Exception): The error, if the reference's process has ended.
-    """
-    if not trial.process.is_running:
-        raise error
-    return {**row, "status": "failed", "reason": describe_error(error)}
-
-
-def name_settings(base: Row, settings: Dict[str, Any]) -> str:
-    """Name the row of a candidate by those of its settings that others of its objective and device don't have."""
-    candidate, _, _ = base["name"].partition(",")
-    merged = {**base["settings"], **settings}
-    return ", ".join([candidate, *(f"{name} {value}" for name, value in merged.items() if name not in NOT_IN_NAMES)])
-
-
-def make_row(name: str, engine: str, precision: str) -> Row:
-    numbers = dict.fromkeys(("ents_f", "drop", "words_per_second", "p50_ms", "size_mb"))
-    return {"name": name, "engine": engine, "precision": precision, "settings": {}, **numbers}
-
-
-def measure(trial: Trial, row: Row) -> Row:
-    """Gate and time a candidate.
-
-    RETURNS (Row): The row with what the gate says and what was timed.
-    """
-    config = {f"components.{trial.transformer}.{name}": value for name, value in row["settings"].items()}
-    with PipelineProcess(trial.workbench.folder / row["folder"], config=config) as process:
-        verdict = trial.gate.judge(trial.scores, score_entities(trial.workbench.dev, process.entities(trial.corpus)))
-        status = "passed" if verdict.pop("passed") else "rejected"
-        return {**row, **verdict, **time_candidate(trial, process), "status": status}
-
-
-def build_candidate(trial: Trial, candidate: Candidate, row: Row) -> str:
-    """Make a pipeline that `spacy.load` takes, and note its size and how the build went in the row.
-
-    RETURNS (str): Its folder, below the workbench's.
-    """
-    artefact_folder = trial.workbench.folder / "artefact"
-    shutil.rmtree(artefact_folder, ignore_errors=True)
-    artefact_folder.mkdir(parents=True)
-    row["log"] = candidate.build(trial.workbench, artefact_folder) or []
-    artefact = finish_artefact(
-        trial.workbench.reference,
-        artefact_folder,
-        candidate.engine,
-        candidate.precision,
-        candidate.options,
-        candidate.get_inputs(trial.workbench),
-    )
-    folder = trial.workbench.folder / candidate.name
-    shutil.rmtree(folder, ignore_errors=True)
-    assemble(trial.workbench.skeleton, artefact, trial.transformer, folder)
-    row["size_mb"] = get_size_mb(folder)
-    return folder.name
-
-
-def time_candidate(trial: Trial, process: PipelineProcess) -> Row:
-    """Time a candidate against the reference on the same texts, in turn.
-
-    The best round of each counts: other work on the machine only ever makes a round slower, and what it does to one
-    pipeline in one round would decide between candidates otherwise.
-    """
-    texts = [doc.text for doc in choose_docs(trial.workbench.dev, WORDS)]
-    throughput = compare_throughput(trial.process, process, texts, BATCH_SIZE, ROUNDS)
-    reference_ms, compiled_ms = compare_latency(
-        trial.process, process, choose_sentences(trial.workbench.dev, SENTENCES), ROUNDS
-    )
-    p50, reference_p50 = (summarize(times.min(axis=0))["p50"] for times in (compiled_ms, reference_ms))
-    best, reference_best = max(throughput.compiled), max(throughput.reference)
-    return {
-        "words_per_second": best,
-        "speedup": best / reference_best,
-        "speedup_range": [min(throughput.ratios), max(throughput.ratios)],
-        "p50_ms": p50,
-        "latency_speedup": reference_p50 / p50,
-        "reference_words_per_second": reference_best,
-        "reference_p50_ms": reference_p50,
-    }
-
-
-def describe_error(error: Exception) -> str:
-    """Say an error in one short line."""
-    lines = str(error).strip().splitlines() or [""]
-    name = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
-    return f"failed: {name}{lines[0][:300]}"
-
-
-def get_key(reference: Path, corpora: List[Path], gate: Gate, gpu: int, objective: str) -> Row:
+def get_key(reference: Path, corpora: Sequence[Path], gate: Gate, gpu: int, objective: str) -> Row:
     """Collect what makes two searches the same, so that rows of one hold for the other."""
     return {
         "reference": get_folder_digest(reference),
@@ -229,7 +62,8 @@ class Search:
 
     trial (Trial): What candidates are tried with.
     finished (Dict[str, Row]): Rows of a search that was stopped, by name; they are not tried again.
-    budget (float): Minutes after which nothing further is started, but for the first candidate.
+    budget (float): Minutes after which nothing further is started, but for the first candidate and those that are
+        always tried.
     silent (bool): Show no progress bar.
     """
 
@@ -241,7 +75,7 @@ class Search:
         self.deadline = time.monotonic() + 60 * budget
         self.candidates_deadline = time.monotonic() + 60 * budget * SHARE_FOR_CANDIDATES
         self.out_of_budget = (
-            f"not tried: the budget of {budget:g} minutes was used up. Run again with a larger --budget"
+            f"{NOT_TRIED}: the budget of {budget:g} minutes was used up. Run again with a larger --budget"
         )
 
     def try_candidates(self, candidates: List[Candidate]) -> None:
@@ -250,7 +84,8 @@ class Search:
         for candidate in progress:
             progress.set_description(candidate.name)
             row = self.finished.get(candidate.name)
-            if row is None and self.rows and time.monotonic() > self.candidates_deadline:
+            is_late = self.rows and time.monotonic() > self.candidates_deadline and not candidate.always
+            if row is None and is_late and candidate.why_not(self.trial.gpu) is None:
                 row = make_row(candidate.name, candidate.engine, candidate.precision)
                 self.rows.append({**row, "status": "skipped", "reason": self.out_of_budget})
                 continue

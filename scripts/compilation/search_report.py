@@ -7,8 +7,8 @@ from wasabi import msg
 
 from ..common.reporting import format_markdown, name_machine
 
-ALIGNS = ("l", "l", *"rrrrrr")
-HEADER = ("Candidate", "Status", "F1", "Drop", "Words/s", "Speed-up", "p50 ms", "MB")
+ALIGNS = ("l", "l", *"rrrrrrr")
+HEADER = ("Candidate", "Status", "F1", "Drop", "Agreement", "Words/s", "Speed-up", "p50 ms", "MB")
 
 
 def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
@@ -18,7 +18,8 @@ def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
         (
             "reference",
             "",
-            f"{reference['ents_f']:.4f}",
+            format_number(reference["ents_f"], ".4f"),
+            "",
             "",
             format_number(reference["words_per_second"], ",.0f"),
             "1.00x",
@@ -33,6 +34,7 @@ def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
                 row["status"],
                 format_number(row["ents_f"], ".4f"),
                 format_number(row["drop"], "+.4f"),
+                format_number(get_lowest_agreement(row), ".4f"),
                 format_number(row["words_per_second"], ",.0f"),
                 format_number(row.get("speedup"), ".2f", "x"),
                 format_number(row["p50_ms"], ".1f"),
@@ -40,6 +42,11 @@ def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
             )
         )
     return cells
+
+
+def get_lowest_agreement(row: Dict[str, Any]) -> Optional[float]:
+    """Find the agreement with the reference on the kind of annotation that it is lowest for."""
+    return min((found["value"] for found in row.get("agreement", {}).values()), default=None)
 
 
 def format_number(number: Optional[float], pattern: str, unit: str = "") -> str:
@@ -62,11 +69,21 @@ def make_markdown(report: Dict[str, Any]) -> str:
     reasons = ["", *(row["reason"] for row in report["candidates"])]
     rows = [(*cells, reason) for cells, reason in zip(make_cells(report), reasons)]
     parts = [
-        f"Measured on {name_machine(report['machine'])}, alternating with the reference; F1 on dev.",
+        f"Measured on {name_machine(report['machine'])}, alternating with the reference. {describe_compared(report)}",
         format_markdown((*HEADER, "Reason"), (*ALIGNS, "l"), rows),
         *(f"Warning: {warning}" for warning in report["warnings"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def describe_compared(report: Dict[str, Any]) -> str:
+    """Say what F1 and agreement were computed on."""
+    compared = report["compared"]
+    gold = f"F1 on the {compared['with_gold']:,} with gold entities. " if compared["with_gold"] else ""
+    return (
+        f"Annotations compared in {compared['docs']:,} documents ({compared['words']:,} words). {gold}"
+        "Agreement: with the reference, of the kind of annotation that it is lowest for."
+    )
 
 
 def save_plot(report: Dict[str, Any], path: Path) -> None:
@@ -85,27 +102,29 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
         "passed": {"color": blue, "marker": "o", "s": 90},
         "rejected": {"color": red, "marker": "X", "s": 110},
     }
-    reference = report["reference"]
+    has_gold = report["reference"]["ents_f"] is not None
     timed = [row for row in report["candidates"] if row.get("speedup")]
+    if has_gold:
+        top, floor = report["reference"]["ents_f"], report["reference"]["ents_f"] - report["gate"]["max_f1_drop"]
+    else:
+        top, floor = 1.0, None
     figure, (axes, names) = plt.subplots(1, 2, figsize=(10, 5), width_ratios=[2.1, 1], constrained_layout=True)
-    floor = reference["ents_f"] - report["gate"]["max_f1_drop"]
-    axes.axhline(floor, color=red, linewidth=1, linestyle="--")
-    axes.annotate(
-        f"gate: F1 {floor:.4f}",
-        (1, floor),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
-        color=red,
-        textcoords="offset points",
-        ha="right",
-        fontsize=8,
-    )
-    axes.scatter(1, reference["ents_f"], color="black", marker="s", s=70, zorder=4)
-    axes.annotate(
-        "reference", (1, reference["ents_f"]), xytext=(0, 11), textcoords="offset points", ha="center", fontsize=8
-    )
+    if floor is not None:
+        axes.axhline(floor, color=red, linewidth=1, linestyle="--")
+        axes.annotate(
+            f"gate: F1 {floor:.4f}",
+            (1, floor),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3),
+            color=red,
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
+    axes.scatter(1, top, color="black", marker="s", s=70, zorder=4)
+    axes.annotate("reference", (1, top), xytext=(0, 11), textcoords="offset points", ha="center", fontsize=8)
     for number, row in enumerate(timed, start=1):
-        point = (row["speedup"], row["ents_f"])
+        point = (row["speedup"], row["ents_f"] if has_gold else get_lowest_agreement(row))
         axes.scatter(*point, zorder=3, **styles[row["status"]])
         axes.annotate(
             str(number),
@@ -128,7 +147,7 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
         )
     names.axis("off")
     axes.set_xlabel("Throughput, times the reference")
-    axes.set_ylabel("Entity F1 on dev")
+    axes.set_ylabel("Entity F1 on dev" if has_gold else "Lowest agreement with the reference")
     axes.set_title("What each candidate keeps, and how fast it is", loc="left")
     axes.set_xlim(left=0)
     axes.margins(0.08, 0.2)

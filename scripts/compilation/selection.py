@@ -1,12 +1,14 @@
-"""Choose among the candidates that keep the entities."""
+"""Choose among the candidates that passed the gate."""
 
 import shutil
 from pathlib import Path
+from statistics import median
 from typing import Any, Dict, List, Optional, Tuple
 
 import srsly
 from thinc.api import Config
 
+from ..benchmarking.timing import Throughput
 from ..common.console import UserError
 from ..common.files import replace_when_done
 from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
@@ -14,8 +16,7 @@ from ..compiled_transformer.artefact import PORTABLE as PORTABLE_PREFIX
 from .artefact_writer import write_manifest
 
 PORTABLE = "onnxruntime-fp32"  # The candidate that every CPU runs.
-# For each objective: the number in a row, and whether more of it is better.
-OBJECTIVES = {"throughput": ("speedup", True), "latency": ("latency_speedup", True), "size": ("size_mb", False)}
+OBJECTIVES = ("throughput", "latency", "size")
 # The simpler first: how much has to be installed where the pipeline runs, and how far the numbers are from training's.
 ENGINES = ["onnxruntime", "openvino", "torch"]
 PRECISIONS = ["fp32", "bf16", "fp16", "int8", "int8+bf16"]
@@ -26,21 +27,43 @@ NOISE = 0.03
 def find_best(rows: List[Dict[str, Any]], objective: str) -> Optional[Dict[str, Any]]:
     """Find the best row that passed. A tie within the noise goes to the simpler one, then to the earlier one.
 
-    rows (List[Dict[str, Any]]): All rows.
+    rows (List[Dict[str, Any]]): All rows. If some met in a final, the best one is among these.
     objective (str): One of OBJECTIVES.
     RETURNS (Optional[Dict[str, Any]]): The best row, None if none passed.
     """
     passed = [row for row in rows if row["status"] == "passed"]
+    passed = [row for row in passed if "rounds" in row] or passed
     if not passed:
         return None
     return min((row for row in passed if is_tied(row, passed, objective)), key=get_complexity)
 
 
+def get_score(row: Dict[str, Any], objective: str) -> float:
+    """Score a row by an objective; more is better.
+
+    Rows that met in a final ran in the same minutes, so their own speed counts; others were compared with the reference
+    at different times, so it is how many times the reference's they reached.
+    """
+    if objective == "size":
+        return 1 / row["size_mb"]
+    if "rounds" in row:
+        typical = median(row["rounds"])
+        return typical if objective == "throughput" else 1 / typical
+    return row["speedup"] if objective == "throughput" else row["latency_speedup"]
+
+
 def is_tied(row: Dict[str, Any], rows: List[Dict[str, Any]], objective: str) -> bool:
-    """Tell whether a row is equal to the best of all, within the noise."""
-    number, more_is_better = OBJECTIVES[objective]
-    best = (max if more_is_better else min)(other[number] for other in rows)
-    return abs(row[number] - best) <= NOISE * best
+    """Tell whether a row is equal to the best of all, within the noise.
+
+    Of rows that met in a final, the ratios in the same round count: the 95% interval of their median.
+    """
+    best = max(rows, key=lambda other: get_score(other, objective))
+    if get_score(row, objective) >= (1 - NOISE) * get_score(best, objective):
+        return True
+    if "rounds" not in row or "rounds" not in best:
+        return False
+    low, high = Throughput(best["rounds"], row["rounds"]).interval()
+    return low <= 1 <= high
 
 
 def get_complexity(row: Dict[str, Any]) -> Tuple[int, int, int]:
@@ -56,17 +79,19 @@ def choose(rows: List[Dict[str, Any]], objective: str) -> Optional[str]:
     if chosen is None:
         return None
     passed = [row for row in rows if row["status"] == "passed"]
+    compared = [row for row in passed if "rounds" in row] or passed
     for row in passed:
         if row is not chosen:
-            row["reason"] += f"; {why_second(row, chosen, is_tied(row, passed, objective), objective)}"
-    chosen["reason"] += f"; best {objective} of those that keep the entities"
+            tied = row in compared and is_tied(row, compared, objective)
+            row["reason"] += f"; {why_second(row, chosen, tied, objective)}"
+    chosen["reason"] += f"; best {objective} of those that passed"
     chosen["status"] = "chosen"
     return chosen["name"]
 
 
 def why_second(row: Dict[str, Any], chosen: Dict[str, Any], tied: bool, objective: str) -> str:
     if tied:
-        return f"as good as {chosen['name']} within the noise, which is simpler"
+        return f"equal to {chosen['name']} within the noise, which is simpler"
     worse = {"throughput": "slower", "latency": "slower", "size": "larger"}[objective]
     return f"{worse} than {chosen['name']}"
 
@@ -86,7 +111,7 @@ def copy_chosen(
     row = next(row for row in report["candidates"] if row["name"] == report["chosen"])
     measured = {
         "reference_ents_f": report["reference"]["ents_f"],
-        **{key: row[key] for key in ("ents_f", "drop_interval", "speedup", "latency_speedup")},
+        **{key: row.get(key) for key in ("ents_f", "drop_interval", "agreement", "speedup", "latency_speedup")},
     }
     with replace_when_done(output) as path:
         shutil.copytree(candidates / row["folder"], path)
@@ -94,7 +119,7 @@ def copy_chosen(
         config["components"][transformer].update(row["settings"])
         config.to_disk(path / "config.cfg")
         manifest = srsly.read_json(path / transformer / MANIFEST)
-        write_manifest(path / transformer, {**manifest, "measured_on_dev": measured})
+        write_manifest(path / transformer, {**manifest, "measured": measured})
         if portable and manifest["cpu_features"]:
             passed = [row["name"] for row in report["candidates"] if row["status"] == "passed"]
             if PORTABLE not in passed:

@@ -9,7 +9,7 @@ from thinc.api import Config
 from ..common.files import replace_when_done
 from ..compilation.artefact_writer import TOKENIZERS_REQUIREMENT
 from ..compilation.gate import Gate
-from ..compilation.optimize import SearchSettings, optimize
+from ..compilation.optimize import SearchSettings, Texts, optimize
 from ..compilation.swap import use_greedy_ner, write_requirements
 
 # What a student may lose by being compiled: as much as its teacher in project.yml.
@@ -34,8 +34,7 @@ def compile_encoder(
     report = optimize(
         student,
         output,
-        corpora["train"],
-        corpora["dev"],
+        Texts(corpora["train"], corpora["dev"]),
         metrics,
         SearchSettings(GATE, budget=budget, gpu=gpu),
         silent=silent,
