@@ -105,6 +105,8 @@ def add_runtime(folder: Path, name: str) -> None:
     shutil.copytree(RUNTIME, module / RUNTIME.name, ignore=shutil.ignore_patterns("__pycache__"))
     init = module / "__init__.py"
     init.write_text(f"from . import {RUNTIME.name}  # noqa: F401\n{init.read_text()}")
+    for target in (module, module / folder.name):  # As spaCy's setup.py does it, which is replaced here.
+        shutil.copy(folder / "meta.json", target)
     (folder / "setup.py").unlink()
     (folder / "pyproject.toml").write_text(make_pyproject(name, folder.name, srsly.read_json(folder / "meta.json")))
 
@@ -141,8 +143,9 @@ def build_wheel(folder: Path) -> str:
     result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wheels = list((folder / "dist").glob("*.whl"))
     if result.returncode or not wheels:
-        lines = result.stdout.strip().splitlines()
-        reason = lines[-1] if lines else "it printed nothing"
+        lines = result.stdout.strip().splitlines() or ["it printed nothing"]
+        # The last line of all says only that there was an error.
+        reason = ([line for line in lines if "rror: " in line] or lines)[-1]
         raise UserError(
             f"No wheel was built ({reason.rstrip('.')}). Run `pip install -r requirements.txt` and try again."
         )

@@ -1,28 +1,22 @@
-"""`scripts.benchmark`: the numbers, the tables and the plot. No test depends on how fast anything is."""
+"""`scripts.benchmark`: one run, and what is refused. No test depends on how fast anything is."""
 
-import copy
 import re
 import shutil
 
 import pytest
 import srsly
-from matplotlib.image import imread
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from scripts.benchmark import benchmark_cli
 from scripts.benchmarking import benchmark as script
 from scripts.benchmarking.benchmark import choose_batch_texts
-from scripts.benchmarking.plots import draw_length_plot, draw_plot
-from scripts.benchmarking.process import PipelineProcess
-from scripts.benchmarking.tables import make_detail_tables, make_markdown, make_tables
-from scripts.benchmarking.timing import compare_latency
-from scripts.common.corpora import choose_documents, choose_evenly
+from scripts.benchmarking.tables import make_detail_tables, make_tables
 from scripts.common.machine import describe_machine, get_size_mb
 
 from ..helpers import assert_refused, read_docs, run_command
+from .results import BATCH_SIZES, read_rows
 
-BATCH_SIZES = ["1", "32", "64", "128"]
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png", "benchmark-length.png")
 QUICK = ("--rounds", 1, "--words", 60, "--sentences", 4, "--longest", 1000)
 
@@ -46,56 +40,6 @@ def metrics(result, metrics_dir):
 
 
 @pytest.fixture
-def made_up():
-    """Metrics in which the compiled pipeline is 4 times as fast, 2 times as small and loads 5 times as fast."""
-
-    def make_side(factor, longest):
-        latency = {"mean": 12 / factor, "p50": 10 / factor, "p95": 16 / factor, "p99": 20 / factor}
-        return {
-            "throughput": {size: 1000.0 * factor for size in BATCH_SIZES},
-            "throughput_best": 1100.0 * factor,
-            "best_batch_size": 16 * factor,
-            "latency_sentence": latency,
-            "latency_document": {key: 10 * value for key, value in latency.items()},
-            "peak_memory_mb_by_batch": {size: 600 / factor + int(size) for size in BATCH_SIZES},
-            "lengths": {
-                str(n): {
-                    "words": n + 9.0, "words_per_second": 900.0 * factor, "peak_memory_mb": 500.0 + n / 1000,
-                    "kib_per_word": 2.5,
-                }
-                for n in (100, 1000, 10000, 100000) if n <= longest
-            },
-        }  # fmt: skip
-
-    return {
-        "machine": {**describe_machine(), "cpu": "Made(R) Up(TM) CPU", "cores": 2},
-        "measured": {
-            "texts": 260, "words": 6012, "rounds": 5, "loads": 3, "sentences": 100, "documents": 50,
-            "corpus": "test.spacy", "engine": "onnxruntime", "precision": "int8",
-        },
-        "reference": {**make_side(1, 10000), "load_seconds": 6.0, "peak_memory_mb": 900.0, "size_mb": 80.0},
-        "compiled": {**make_side(4, 100000), "load_seconds": 1.2, "peak_memory_mb": 300.0, "size_mb": 40.0},
-        "speedup": {
-            "throughput": {size: 4.0 for size in BATCH_SIZES},
-            "throughput_interval": {size: [3.9, 4.1] for size in BATCH_SIZES},
-            "throughput_best": 4.0,
-            "throughput_best_interval": [3.8, 4.2],
-            "latency_sentence_p50": 4.0,
-            "latency_document_p50": 4.0,
-        },
-        "stages": {
-            "batch_size": 64, "seconds": {"make_doc": 0.1, "encoder": 0.3},
-            "share": {"make_doc": 0.25, "encoder": 0.75}, "sum": 0.4, "pipe": 0.35,
-        },
-        "wordpieces": {"per_word": 1.3, "per_window": 31.4, "padding": 0.2, "special": 0.06, "overlap": 0.0},
-        "encoder": {
-            "architecture": {"layers": 6, "width": 384, "intermediate": 1536}, "real": 6e11, "padded": 7.5e11,
-            "peak": 1e12, "share": {"real": 0.6, "padded": 0.75},
-        },
-    }  # fmt: skip
-
-
-@pytest.fixture
 def old_metrics(tmp_path):
     """A metrics folder with the results of an earlier run."""
     folder = tmp_path / "metrics"
@@ -107,15 +51,6 @@ def old_metrics(tmp_path):
 
 def assert_untouched(folder):
     assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "old" for name in FILES}
-
-
-def read_rows(markdown):
-    """RETURNS (List[List[str]]): The cells of all lines of Markdown tables but their heads."""
-    rows = []
-    for part in markdown.split("\n\n"):
-        lines = [line for line in part.splitlines() if line.startswith("|")]
-        rows.extend([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:])
-    return rows
 
 
 def make_all_rows(metrics):
@@ -223,66 +158,6 @@ def test_terminal_markdown_and_json_agree(result, metrics, metrics_dir):
     assert [re.split(r"  +", line.strip()) for line in printed] == rows
 
 
-# The parts
-
-
-def test_markdown_has_the_numbers_and_names_the_machine(made_up):
-    markdown = make_markdown(made_up)
-    rows = {title: numbers for title, *numbers in read_rows(markdown)}
-    assert rows["Batches of 1 (words/s)"] == ["1,000", "4,000", "4.00× (3.90–4.10)"]
-    assert rows["Best batches of each, 16 and 64 (words/s)"] == ["1,100", "4,400", "4.00× (3.80–4.20)"]
-    assert rows["One sentence, p99 (ms)"] == ["20.0", "5.0", "4.00×"]
-    assert rows["One document, mean (ms)"] == ["120.0", "30.0", "4.00×"]
-    assert rows["Load and first text (s)"] == ["6.0", "1.2", "5.00×"]
-    assert rows["Peak memory (MB)"] == ["900", "300", "3.00×"]
-    assert rows["Size on disk (MB)"] == ["80", "40", "2.00×"]
-    assert rows["Stage encoder"] == ["0.300", "75.0%"]
-    assert rows["nlp.pipe"] == ["0.350", "87.5%"]
-    assert rows["Padding among what the encoder is given"] == ["20.0%"]
-    assert rows["Wordpieces, share of the peak"] == ["60.0%"]
-    assert rows["Document of 10,000 words"] == ["900", "3,600", "4.00×", "510", "510", "2.5"]
-    assert rows["Document of 100,000 words"] == ["–", "3,600", "–", "–", "600", "2.5"]
-    sentence = markdown.split("\n|")[0]
-    assert "Made Up CPU, 2 cores" in sentence
-    assert "260 documents (6,012 words) of test.spacy" in sentence
-    assert "compiled (onnxruntime, int8)" in sentence
-
-
-def test_markdown_names_the_gpu(made_up):
-    made_up["machine"]["gpu"] = "Made Up GPU"
-    assert "Made Up GPU and Made Up CPU, 2 cores" in make_markdown(made_up)
-
-
-def test_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
-    draw_plot(made_up, tmp_path / "plot.png")
-    height, width, _ = imread(tmp_path / "plot.png").shape
-    assert width >= 1600 and 0.4 < height / width < 0.7
-
-
-def test_length_plot_can_be_read_at_the_width_of_a_readme(made_up, tmp_path):
-    draw_length_plot(made_up, tmp_path / "plot.png")
-    height, width, _ = imread(tmp_path / "plot.png").shape
-    assert width >= 1600 and 0.4 < height / width < 0.8
-
-
-def test_markdown_of_an_engine_without_a_peak(made_up):
-    made_up["encoder"].update(peak=None, share=None)
-    titles = [row[0] for row in read_rows(make_markdown(made_up))]
-    assert "Operations with padding (GOP/s)" in titles
-    assert not [title for title in titles if "peak" in title]
-
-
-def test_plot_follows_the_numbers(made_up, tmp_path):
-    draw_plot(made_up, tmp_path / "one.png")
-    slower = copy.deepcopy(made_up)
-    slower["reference"], slower["compiled"] = made_up["compiled"], made_up["reference"]
-    slower["speedup"]["throughput"] = {size: 0.25 for size in BATCH_SIZES}
-    draw_plot(slower, tmp_path / "two.png")
-    draw_plot(made_up, tmp_path / "one_again.png")
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one_again.png").read_bytes()
-    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
-
-
 def test_batch_texts_are_enough_for_the_largest_batch(dev_corpus):
     docs = read_docs(dev_corpus)
     texts = [doc.text for doc in docs]
@@ -292,34 +167,6 @@ def test_batch_texts_are_enough_for_the_largest_batch(dev_corpus):
     words_of = {doc.text: len(doc) for doc in docs}
     words = sum(words_of[text] for text in choose_batch_texts(docs, n_words))
     assert n_words <= words < n_words + max(words_of.values())
-
-
-def test_documents_are_spread_over_the_corpus(dev_corpus):
-    docs = read_docs(dev_corpus)
-    assert choose_documents(docs, len(docs)) == [doc.text for doc in docs]
-    assert choose_documents(docs, 10 * len(docs)) == [doc.text for doc in docs]
-    assert choose_documents(docs, 2) == [docs[0].text, docs[len(docs) // 2].text]
-
-
-def test_items_are_spread_over_all():
-    assert choose_evenly(range(199), 100)[-1] > 190
-    assert choose_evenly(range(10), 5) == [0, 2, 4, 6, 8]
-    assert choose_evenly(range(3), 5) == [0, 1, 2]
-    assert choose_evenly([], 5) == []
-
-
-def test_every_text_is_timed_in_every_round(reference_path, compiled_path, dev_corpus):
-    texts = [doc.text for doc in read_docs(dev_corpus)[:3]]
-    with PipelineProcess(reference_path) as reference, PipelineProcess(compiled_path) as compiled:
-        for milliseconds in compare_latency(reference, compiled, texts, 2):
-            assert milliseconds.shape == (2, 3)
-            assert milliseconds.min() > 0
-
-
-@pytest.mark.parametrize("rounds, name", [(3, "lowest and the highest"), (6, "95%")])
-def test_interval_of_few_rounds_is_called_what_it_is(made_up, rounds, name):
-    made_up["measured"]["rounds"] = rounds
-    assert name in make_markdown(made_up)
 
 
 # Mistakes

@@ -8,11 +8,10 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.scorer import get_ner_prf
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from scripts.common.console import UserError
 from scripts.common.corpora import read_corpus
 from scripts.compilation.gate import Gate, get_drop_interval, score_entities
 
@@ -235,43 +234,3 @@ def test_interval_of_one_doc():
     counts = make_counts(1, seed=1)
     low, high = get_drop_interval(counts, counts + [0, 1, 0])
     assert low == high > 0
-
-
-# Corpus
-
-
-def test_corpus_is_read(dev_corpus):
-    docs = read_corpus(dev_corpus)
-    assert len(docs) == 12
-    assert sum(len(doc.ents) for doc in docs) > 20
-
-
-def test_missing_corpus(tmp_path):
-    with pytest.raises(UserError, match="dev.spacy.*project run corpus"):
-        read_corpus(tmp_path / "dev.spacy")
-
-
-def test_folder_instead_of_a_corpus(tmp_path):
-    with pytest.raises(UserError, match="no corpus"):
-        read_corpus(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"Ada met Karl .", bytes(100)])
-def test_corpus_of_another_format(content, tmp_path):
-    (tmp_path / "dev.spacy").write_bytes(content)
-    with pytest.raises(UserError, match="dev.spacy is not a .spacy corpus"):
-        read_corpus(tmp_path / "dev.spacy")
-
-
-def test_corpus_that_is_cut_short(dev_corpus, tmp_path):
-    data = dev_corpus.read_bytes()
-    (tmp_path / "dev.spacy").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match="is not a .spacy corpus"):
-        read_corpus(tmp_path / "dev.spacy")
-
-
-@pytest.mark.parametrize("n_docs", [0, 3])
-def test_corpus_without_entities(n_docs, tmp_path):
-    DocBin(docs=make_docs(n_docs, ents=["O"] * N_WORDS)).to_disk(tmp_path / "dev.spacy")
-    with pytest.raises(UserError, match="no entities"):
-        read_corpus(tmp_path / "dev.spacy")

@@ -1,0 +1,70 @@
+"""The reference pipeline compiled to each engine, and what comes out of it."""
+
+import shutil
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+import spacy
+from spacy.tokens import Doc
+from transformers import AutoTokenizer
+
+from scripts import compiled_transformer  # noqa: F401
+from scripts.compilation import build_openvino
+from scripts.compilation.artefact_writer import finish_artefact
+from scripts.compilation.export import export_onnx
+from scripts.compilation.reference import load_reference
+from scripts.compilation.swap import assemble, save_skeleton
+
+pytest.register_assert_rewrite("tests.compiled_transformer.checks")
+
+from .. import encoders, helpers
+from .checks import ENGINES
+
+
+@pytest.fixture(scope="session")
+def openvino_path(reference_path, tmp_path_factory) -> Path:
+    """Folder of the reference pipeline, compiled to OpenVINO in fp32."""
+    workspace = tmp_path_factory.mktemp("openvino")
+    reference = load_reference(reference_path)
+    (workspace / "artefact").mkdir()
+    export_onnx(reference.encoder, workspace / "exported.onnx")
+    build_openvino.build_float(workspace / "exported.onnx", workspace / "artefact", half_size=False)
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    artefact = finish_artefact(reference, workspace / "artefact", "openvino", "fp32", options)
+    save_skeleton(reference, workspace / "skeleton")
+    assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
+    return workspace / "pipeline"
+
+
+@pytest.fixture(scope="session")
+def paths(compiled_path, openvino_path) -> Dict[str, Path]:
+    """Compiled pipelines by engine."""
+    return dict(zip(ENGINES, (compiled_path, openvino_path)))
+
+
+@pytest.fixture(scope="session")
+def texts(dev_corpus, test_corpus) -> List[str]:
+    return [doc.text for path in (dev_corpus, test_corpus) for doc in helpers.read_docs(path)]
+
+
+@pytest.fixture(scope="session")
+def expected(compiled_path, texts) -> List[Doc]:
+    docs = list(spacy.load(compiled_path).pipe(texts))
+    assert sum(len(doc.ents) for doc in docs) > 50
+    return docs
+
+
+@pytest.fixture
+def folder(compiled_path, tmp_path) -> Path:
+    """A copy of the compiled pipeline, to change."""
+    return shutil.copytree(compiled_path, tmp_path / "compiled")
+
+
+@pytest.fixture(scope="session", params=["wordpiece", "byte-level BPE", "Unigram"])
+def tokenizer(request, sample_path, tiny_encoder):
+    """A tokenizer of each kind: offsets of words, of bytes, and of words with the space before them."""
+    texts = [" ".join(word for word, _, _ in sentence) for sentence in helpers.read_sentences(sample_path)]
+    if request.param == "wordpiece":
+        return AutoTokenizer.from_pretrained(tiny_encoder)
+    return {"byte-level BPE": encoders.make_byte_level_bpe, "Unigram": encoders.make_unigram}[request.param](texts)

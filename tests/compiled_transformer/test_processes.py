@@ -1,0 +1,163 @@
+"""One pipeline in several processes and threads."""
+
+import os
+import threading
+from typing import Dict, List
+
+import pytest
+import spacy
+from numpy.testing import assert_allclose
+
+from scripts import compiled_transformer  # noqa: F401
+from scripts.compiled_transformer.cpu import available_cores
+
+from .. import helpers
+from .checks import ENGINES, run_script
+
+N_PROCESS = """
+import json, multiprocessing, sys
+
+if __name__ == "__main__":
+    path, texts, start_method, calls = json.loads(sys.argv[1])
+    multiprocessing.set_start_method(start_method)
+    import spacy
+    from scripts import compiled_transformer
+
+    nlp = spacy.load(path)
+    runs = []
+    for n_process in calls:
+        docs = list(nlp.pipe(texts, n_process=n_process, batch_size=4))
+        runs.append([[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in docs])
+    print(json.dumps(runs))
+"""
+
+
+@pytest.mark.parametrize(
+    "engine, start_method, calls",
+    [("onnxruntime", "fork", [2, 1, 2]), ("openvino", "fork", [2, 1, 2]), ("onnxruntime", "spawn", [1, 2])],
+)
+def test_two_processes(paths, texts, tmp_path, engine, start_method, calls):
+    """Before and after the pipeline was used in the parent, whose threads a fork doesn't copy.
+
+    calls (List[int]): Number of processes of one call after the other.
+    """
+    # Some are large enough for an engine to divide the work among its threads.
+    all_texts = [*texts, *[" ".join(texts)] * 4]
+    entities = [helpers.get_entities(doc) for doc in spacy.load(paths[engine]).pipe(all_texts)]
+    runs = run_script(tmp_path / "script.py", N_PROCESS, [str(paths[engine]), all_texts, start_method, calls])
+    assert len(runs) == len(calls)
+    for found in runs:
+        assert [[tuple(entity) for entity in doc] for doc in found] == entities
+
+
+FIRST_CALLS = """
+import json, os, signal, sys, threading
+
+import numpy, spacy
+from scripts import compiled_transformer
+
+path, n_processes, timeout = json.loads(sys.argv[1])
+encoder = spacy.load(path).get_pipe("transformer").encoder
+ids = numpy.ones((2, 16), dtype="int64")
+# Python changes threads as often as it can.
+sys.setswitchinterval(1e-6)
+
+def call_at_once():
+    engine = encoder.get_engine("cpu", 2, 2)
+    barrier = threading.Barrier(2)
+
+    def call():
+        barrier.wait()
+        engine(ids, ids)
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+exits = []
+for _ in range(n_processes):
+    process = os.fork()
+    if process == 0:
+        signal.alarm(timeout)
+        call_at_once()
+        os._exit(0)
+    exits.append(os.waitpid(process, 0)[1])
+print(json.dumps(exits))
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_first_calls_by_two_threads_at_once(paths, tmp_path, engine):
+    """OpenVINO's Python layer hung in one of five processes."""
+    assert run_script(tmp_path / "script.py", FIRST_CALLS, [str(paths[engine]), 20, 60]) == [0] * 20
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_four_threads_share_one_pipeline(paths, texts, expected, engine):
+    """They start together, so that they also race for the engine."""
+    nlp = spacy.load(paths[engine])
+    results: Dict[int, List] = {}
+    barrier = threading.Barrier(4)
+
+    def annotate(number: int) -> None:
+        barrier.wait()
+        # Each in another order, else all of them would write the same numbers.
+        order = [(index + 5 * number) % len(texts) for index in range(len(texts))]
+        docs = dict(zip(order, [nlp(texts[index]) for index in order]))
+        results[number] = [docs[index] for index in range(len(texts))]
+
+    threads = [threading.Thread(target=annotate, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for docs in results.values():
+        for doc, expected_doc in zip(docs, expected):
+            assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)
+            assert_allclose(doc.tensor, expected_doc.tensor, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_micro_batches_at_once(paths, texts, expected, engine, threads):
+    """Many more of them than threads: each goes to the Docs that it came from."""
+    settings = {"threads": threads, "batch_wordpieces": 50, "window": 30, "stride": 20}
+    nlp = spacy.load(paths[engine], config={"components": {"transformer": settings}})
+    one_by_one = [nlp(text) for text in texts]
+    for doc, other in zip(nlp.pipe(texts), one_by_one):
+        assert helpers.get_entities(doc) == helpers.get_entities(other)
+        assert_allclose(doc.tensor, other.tensor, atol=1e-4)
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="needs two cores to choose from")
+@pytest.mark.parametrize("limit", ["setting", "quota"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_part_of_the_cores_is_not_always_the_same_part(paths, texts, tmp_path, engine, limit):
+    """Two processes with one thread each, or two containers with a core's worth of time, would else share the first core."""
+    (tmp_path / "cpu.max").write_text("100000 100000" if limit == "quota" else "max 100000")
+    code = """
+import json, os, sys, threading
+from pathlib import Path
+import spacy
+from scripts.compiled_transformer import cpu
+path, texts, quota, threads = json.loads(sys.argv[1])
+cpu.CPU_QUOTA = Path(quota)
+nlp = spacy.load(path, config={"components.transformer.threads": threads})
+nlp(texts[0])  # What starts looks at the cores one by one.
+work = threading.Thread(target=lambda: list(nlp.pipe(texts * 20)))
+work.start()
+cores = set()
+while work.is_alive():  # Threads are pinned only while they compute.
+    for task in os.listdir("/proc/self/task"):
+        try:
+            cores.add(len(os.sched_getaffinity(int(task))))
+        except ProcessLookupError:
+            pass
+print(json.dumps(sorted(cores)))
+"""
+    threads = None if limit == "quota" else 1
+    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path / "cpu.max"), threads])
+    assert cores == [len(os.sched_getaffinity(0))]
