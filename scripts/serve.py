@@ -84,7 +84,9 @@ def serve(pipeline: str, settings: ServiceSettings) -> None:
 
 
 def find_port(host: str, port: int) -> int:
-    """RETURNS (int): The port, or a free one for 0.
+    """Find out whether a port can be opened.
+
+    RETURNS (int): The port, or a free one for 0.
     RAISES (UserError): If nothing can listen there.
     """
     try:

@@ -35,7 +35,7 @@ def is_url(value: Any) -> bool:
 
 
 def get_encoder_id(manifest: Dict[str, Any], settings: Dict[str, Any]) -> str:
-    """Name an encoder by what its token vectors depend on: its files and its windows."""
+    """Digest what the token vectors depend on: the encoder's files and the windows."""
     parts = [sorted(manifest["files"].items()), settings["spans"], settings["window"], settings["stride"]]
     return get_digest(json.dumps(parts).encode("utf8"))
 
@@ -96,7 +96,10 @@ class RemoteEncoder:
         return [array.copy() for array in numpy.split(answer, ends[:-1])]
 
     def _post(self, body: bytes) -> bytes:
-        """Send a request and wait for the answer."""
+        """Send a request.
+
+        RETURNS (bytes): The service's answer.
+        """
         try:
             response = self._connections.request(
                 "POST", f"{self.url}/vectors", body=body, headers={"Content-Type": OCTETS}
@@ -124,19 +127,22 @@ class RetryAnything(Retry):
     """Try again whatever happens, also a POST, but not after a timeout: the service would do the same work again."""
 
     def increment(self, method=None, url=None, response=None, error=None, *arguments, **settings) -> Any:
-        """Count a try. RAISES (ReadTimeoutError): If it was one."""
+        """Count a try.
+
+        RAISES (ReadTimeoutError): If it was one.
+        """
         if isinstance(error, ReadTimeoutError):
             raise error
         return super().increment(method, url, response, error, *arguments, **settings)
 
     def get_retry_after(self, response) -> Optional[float]:
-        """Read how many seconds the service asks to wait, and wait no longer than the limit."""
+        """Read the seconds that the service asks to wait, within limits."""
         seconds = super().get_retry_after(response)
         return None if seconds is None else min(seconds, MAX_RETRY_WAIT)
 
 
 def split_by_tokens(docs: List[Doc], budget: int) -> Iterator[List[Doc]]:
-    """Cut Docs into parts of up to `budget` tokens together; a Doc that has more is one alone."""
+    """Split Docs into parts of up to `budget` tokens together, or of one that has more."""
     part: List[Doc] = []
     size = 0
     for doc in docs:
@@ -150,7 +156,7 @@ def split_by_tokens(docs: List[Doc], budget: int) -> Iterator[List[Doc]]:
 
 
 def pack_doc(doc: Doc) -> Dict[str, Any]:
-    """Collect what a service has to know of a Doc."""
+    """Pack what a service has to know of a Doc."""
     packed = {"text": doc.text, "tokens": doc.to_array([IDX, LENGTH]).astype("<i4").tobytes()}
     if doc.has_annotation("SENT_START"):
         packed["sents"] = (doc.to_array(SENT_START) == 1).astype("int8").tobytes()

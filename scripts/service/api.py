@@ -74,7 +74,7 @@ def make_app(front) -> FastAPI:
 
         @app.post("/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY)
         async def vectors(request: Request) -> Response:
-            """Token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
+            """Answer token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
             if request.headers.get("content-type") == OCTETS:
                 pipeline = front.pipeline
                 docs = read_docs(await read_body(request), pipeline.encoder_id, pipeline.encoder, limits)
@@ -91,7 +91,7 @@ def make_app(front) -> FastAPI:
             openapi_extra=TEXTS_BODY,
         )
         async def entities(request: Request) -> Response:
-            """Entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
+            """Answer entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
             asked, answers = await answer_texts(request)
             if asked.texts is None:
                 return make_json(b'{"entities":', answers[0], b"}")
@@ -103,7 +103,7 @@ def make_app(front) -> FastAPI:
 
         @app.post("/displacy", include_in_schema=False)
         async def displacy(request: Request) -> HTMLResponse:
-            """The text of the page as HTML, with its entities marked."""
+            """Answer the text of the page as HTML, with its entities marked."""
             asked, answers = await answer_texts(request)
             if asked.text is None:
                 raise Refused(422, 'Send "text".')
@@ -111,12 +111,12 @@ def make_app(front) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict:
-        """Says that the service takes requests."""
+        """Say that the service takes requests."""
         return {"status": "ok", "pipeline": front.pipeline.title, "workers": front.settings.workers}
 
     @app.get("/metrics", response_class=Response)
     async def get_metrics() -> Response:
-        """Numbers in Prometheus' text format."""
+        """Write numbers in Prometheus' text format."""
         return Response(metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(Refused)
@@ -139,7 +139,9 @@ def make_app(front) -> FastAPI:
 
 
 async def read_chunks(request: Request) -> bytes:
-    """RETURNS (bytes): The body.
+    """Read a body as it comes.
+
+    RETURNS (bytes): The body.
     RAISES (Refused): If it is too large, before all of it is in memory.
     """
     body = bytearray()

@@ -28,9 +28,9 @@ class Work:
 
 
 class Batcher:
-    """Run documents in batches, on several workers.
+    """Run documents in batches, on several replicas.
 
-    `serve.batch` closes a batch when its time is up, whether a worker is free or not, and what does not fit goes to the
+    `serve.batch` closes a batch when its time is up, whether a replica is free or not, and what does not fit goes to the
     end of its queue: behind many short texts a long one would wait for ever. So it gets only what may run now, first
     come, first served. All that comes meanwhile then goes together, and what a client gave up on is never run.
 
@@ -71,7 +71,7 @@ class Batcher:
         return list(chain.from_iterable(answers))
 
     def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
-        """YIELDS (Work): Documents that fit into a batch."""
+        """Split the documents of a request into parts that fit into a batch."""
         if not self._is_batching:
             yield Work(list(documents), sum(lengths), 1)
             return
@@ -86,7 +86,7 @@ class Batcher:
         yield self._fit(part, wordpieces)
 
     def _fit(self, part: List[Any], wordpieces: int) -> Work:
-        """RETURNS (Work): Documents that fit into a batch, or one that takes a batch of its own."""
+        """Make work of documents that fit into a batch, or of one that takes a batch of its own."""
         return Work(part, wordpieces, min(wordpieces, self._budget))
 
     async def _wait(self, work: Work) -> List[bytes]:
@@ -102,7 +102,7 @@ class Batcher:
         return answers
 
     def _let_in(self) -> None:
-        """Let join the next batch what fits into it, if a worker has room for one."""
+        """Let join the next batch what fits into it, if a replica has room for one."""
         while self._waiting and self._running < self._slots:
             work = self._waiting[0]
             if not work.turn.cancelled():
@@ -121,7 +121,10 @@ class Batcher:
         self._let_in()
 
     async def _run(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
-        """RETURNS (List[Union[List[bytes], Exception]]): The answers to each work, or why there are none."""
+        """Answer a batch.
+
+        RETURNS (List[Union[List[bytes], Exception]]): The answers to each work, or why there are none.
+        """
         self._running += 1
         for work in works:
             self._leave(work)

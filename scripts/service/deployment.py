@@ -1,4 +1,4 @@
-"""Start Ray on this machine, run the front and the workers on it, and stop all of it."""
+"""Start Ray on this machine, run the front and the replicas on it, and stop all of it."""
 
 import contextlib
 import logging
@@ -24,13 +24,13 @@ from ray.serve.handle import DeploymentHandle  # noqa: E402
 from ray.serve.schema import DeploymentStatus, LoggingConfig  # noqa: E402
 
 from ..common.console import UserError  # noqa: E402
-from .front import BATCHES_PER_WORKER, Front  # noqa: E402
+from .front import BATCHES_PER_REPLICA, Front  # noqa: E402
 from .replica import Replica  # noqa: E402
 from .served_pipeline import ServedPipeline  # noqa: E402
 from .settings import ServiceSettings  # noqa: E402
 
 NAME = "entities"
-OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a worker to the front.
+OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a replica to the front.
 UNLIMITED = 1_000_000  # The front counts by itself.
 
 
@@ -39,8 +39,8 @@ def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) ->
     """Serve inside the block. When it ends, what is running is finished.
 
     pipeline (ServedPipeline): The pipeline.
-    threads (int): Threads of each worker's engine.
-    RAISES (UserError): If a worker can't load the pipeline, or there are too few GPUs.
+    threads (int): Threads of each replica's engine.
+    RAISES (UserError): If a replica can't load the pipeline, or there are too few GPUs.
     """
     ray.init(
         address="local",
@@ -74,17 +74,17 @@ def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) ->
     logs = LoggingConfig(log_level="ERROR", enable_access_log=False)
     serve.start(http_options=HTTPOptions(location="NoServer"), logging_config=logs)
     # The engines' threads are divided by hand, so Ray has no cores to count.
-    workers = serve.deployment(
+    replicas = serve.deployment(
         Replica,
         num_replicas=settings.workers,
         max_constructor_retry_count=1,
-        max_ongoing_requests=BATCHES_PER_WORKER,
+        max_ongoing_requests=BATCHES_PER_REPLICA,
         ray_actor_options={"num_cpus": 0, "num_gpus": settings.gpus_per_worker},
         logging_config=logs,
     ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits.characters)
     front = serve.deployment(
         Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}
-    ).bind(workers, pipeline, settings)
+    ).bind(replicas, pipeline, settings)
     try:
         return serve.run(front, name=NAME, route_prefix=None)
     except RuntimeError as error:
@@ -92,7 +92,7 @@ def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) ->
 
 
 def get_reason(error: RuntimeError) -> str:
-    """RETURNS (str): Why the service did not start: the last line of the error in one of its processes."""
+    """Find out why the service did not start: the last line of the error in one of its processes."""
     deployments = serve.status().applications[NAME].deployments.values()
     failed = [found.message for found in deployments if found.status == DeploymentStatus.DEPLOY_FAILED]
     lines = [line.strip() for message in (failed or [str(error)]) for line in message.splitlines() if line.strip()]

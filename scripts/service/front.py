@@ -1,4 +1,4 @@
-"""The front: takes HTTP requests, gathers them into batches, and gives the batches to the workers.
+"""The front: takes HTTP requests, gathers them into batches, and gives the batches to the replicas.
 
 It listens itself, and not through the HTTP proxy of Ray Serve: that one would make an actor call of every request,
 which takes more CPU time than a sentence takes in the pipeline. Here only a batch is an actor call.
@@ -24,7 +24,7 @@ from .settings import ServiceSettings
 KEEP_ALIVE = 75  # Seconds that an idle connection stays open.
 GRACE = 5  # Seconds to send the last answers, when it stops.
 BACKLOG = 2048
-BATCHES_PER_WORKER = 2  # One runs, the next one is there already.
+BATCHES_PER_REPLICA = 2  # One runs, the next one is there already.
 LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
 BUSY = {"Retry-After": "1"}
 
@@ -32,23 +32,23 @@ BUSY = {"Retry-After": "1"}
 class Front:
     """Ray Serve runs it as a deployment with one replica.
 
-    workers (DeploymentHandle): The workers.
+    replicas (DeploymentHandle): The replicas.
     pipeline (ServedPipeline): The pipeline that they have loaded.
     """
 
-    def __init__(self, workers: DeploymentHandle, pipeline: ServedPipeline, settings: ServiceSettings) -> None:
+    def __init__(self, replicas: DeploymentHandle, pipeline: ServedPipeline, settings: ServiceSettings) -> None:
         self.pipeline = pipeline
         self.settings = settings
         self.metrics = Metrics(lambda: self._waiting)
         self._waiting = 0
-        self._workers = workers
+        self._replicas = replicas
         with open(pipeline.tokenizer, "rb") as file_:
             self._tokenizer = read_tokenizer(file_.read())
-        slots = settings.workers * BATCHES_PER_WORKER
+        slots = settings.workers * BATCHES_PER_REPLICA
         self._batcher = Batcher(self._ask, settings.batch_wordpieces, slots, self.metrics)
 
     async def reconfigure(self, _) -> None:
-        """Open the port as soon as a worker is there. Ray Serve calls it at every start, also after a crash.
+        """Open the port as soon as a replica is there. Ray Serve calls it at every start, also after a crash.
 
         RAISES (OSError): If it can't be opened.
         """
@@ -93,7 +93,7 @@ class Front:
             self._waiting -= 1
 
     def refuse_if_full(self) -> None:
-        """RAISES (Refused): If too many requests wait already."""
+        """Refuse a request if too many wait already."""
         if self._waiting >= self.settings.limits.queue:
             raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
 
@@ -110,7 +110,7 @@ class Front:
 
     async def _ask(self, documents: List[Any]) -> List[bytes]:
         try:
-            return await self._workers.run.remote(documents)
+            return await self._replicas.run.remote(documents)
         except RayActorError:
-            # The worker died. Another one answers, but only once: a text that kills would kill them all.
-            return await self._workers.run.remote(documents)
+            # The replica died. Another one answers, but only once: a text that kills would kill them all.
+            return await self._replicas.run.remote(documents)

@@ -30,7 +30,7 @@ class Metrics:
         Gauge("requests_in_progress", "Requests that wait or run", **names).set_function(count_waiting)
 
     def write(self) -> bytes:
-        """RETURNS (bytes): All numbers in Prometheus' text format."""
+        """Write all numbers in Prometheus' text format."""
         return generate_latest(self.registry)
 
 

@@ -11,6 +11,6 @@ PAGE = Path(__file__).with_name("page.html").read_text(encoding="utf8")
 
 
 def render(text: str, entities: List[Dict[str, Any]]) -> str:
-    """RETURNS (str): The text as HTML with its entities marked, by displaCy."""
+    """Render a text as HTML with its entities marked, by displaCy."""
     doc = {"text": text, "ents": entities, "title": None}
     return displacy.render(doc, style="ent", manual=True, jupyter=False, options={"colors": COLORS})

@@ -28,7 +28,7 @@ class Replica:
 
     pipeline (ServedPipeline): The pipeline.
     threads (int): Threads of the engine.
-    gpu (bool): Run the encoder on the GPU that Ray gave to this worker.
+    gpu (bool): Run the encoder on the GPU that Ray gave to this replica.
     encoder_only (bool): Load nothing after the transformer.
     max_characters (int): Of a text.
     """
@@ -65,13 +65,21 @@ class Replica:
             raise ReplicaError(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}") from None
 
     def _annotate(self, texts: List[str]) -> List[bytes]:
-        """RETURNS (List[bytes]): The entities of each text, as a JSON list."""
-        with self.nlp.memory_zone():  # Else the vocabulary would grow with every new word, as long as the worker lives.
+        """Find the entities of texts.
+
+        RETURNS (List[bytes]): Those of each text, as a JSON list.
+        """
+        with (
+            self.nlp.memory_zone()
+        ):  # Else the vocabulary would grow with every new word, as long as the replica lives.
             docs = self.nlp.pipe(texts, batch_size=DOCS_AT_ONCE)
             return [pack_entities(doc) for doc in docs]
 
     def _encode(self, documents: List[Document]) -> List[bytes]:
-        """RETURNS (List[bytes]): For a text its tokens and vectors in JSON; for a packed Doc its vectors in float32."""
+        """Encode texts or packed Docs.
+
+        RETURNS (List[bytes]): For a text its tokens and vectors in JSON; for a packed Doc its vectors in float32.
+        """
         with self.nlp.memory_zone():
             docs = [self._prepare(document) for document in documents]
             vectors = [array.astype("<f4") for array in self.transformer.predict(docs)]
@@ -103,7 +111,7 @@ def pack_vectors(doc: Doc, vectors: numpy.ndarray) -> bytes:
 
 
 def unpack_doc(vocab, packed: "dict[str, Any]") -> Doc:
-    """RETURNS (Doc): The Doc from `compiled_transformer.remote.pack_doc`."""
+    """Make a Doc of what `compiled_transformer.remote.pack_doc` made of one."""
     text = packed["text"]
     starts, lengths = numpy.frombuffer(packed["tokens"], dtype="<i4").reshape(-1, 2).T
     ends = starts + lengths

@@ -79,7 +79,10 @@ def read_texts(body: bytes, limits: Limits) -> TextsRequest:
 
 
 def check_limits(texts: List[str], limits: Limits) -> None:
-    """RAISES (Refused): If there are too many texts, or one is too long."""
+    """Check the texts of a request.
+
+    RAISES (Refused): If there are too many, or one is too long.
+    """
     if len(texts) > limits.texts:
         raise Refused(413, f"{len(texts)} texts in one request are too many. Send up to {limits.texts} at once.")
     for number, text in enumerate(texts, 1):
@@ -120,7 +123,7 @@ def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> Lis
 
 
 def is_packed_doc(doc: Dict[str, Any]) -> bool:
-    """RETURNS (bool): Whether its tokens cover its text in order, with at most one space between them."""
+    """Tell whether the tokens cover the text in order, with at most one space between them."""
     text = doc["text"]
     tokens = numpy.frombuffer(doc["tokens"], dtype="<i4").reshape(-1, 2).astype("int64")
     starts, ends = tokens[:, 0], tokens.sum(axis=1)

@@ -17,7 +17,7 @@ class ServiceSettings(NamedTuple):
 
     host (str): Address to listen on.
     port (int): Port to listen on, 0 for a free one.
-    workers (int): Loaded pipelines, each in a process of its own. They share the cores.
+    workers (int): Replicas, which are loaded pipelines, each in a process of its own. They share the cores.
     gpus_per_worker (float): GPUs of each, also a part of one, 0 for the CPU.
     encoder_only (bool): Answer token vectors instead of entities.
     batch_wordpieces (int): Most wordpieces of a batch, 0 to run each request alone.

@@ -1,0 +1,79 @@
+"""Many clients at once: batches, the queue, and texts that fill a batch alone."""
+
+import http.client
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .service_process import TIMEOUT, send
+
+pytest.importorskip("ray")
+
+pytestmark = pytest.mark.slow
+
+
+def test_concurrent_clients_lose_nothing(service, texts, expected_entities):
+    """32 clients, requests of one text and of several, in batches together."""
+    before = service.read_metric("batch_requests_count"), service.read_metric("batch_requests_sum")
+
+    def ask(number: int) -> None:
+        size = 1 + number % 3
+        part = [(number + step) % len(texts) for step in range(size)]
+        status, answer = service.post("/entities", {"texts": [texts[index] for index in part]})
+        assert status == 200, answer
+        assert [result["entities"] for result in answer["results"]] == [expected_entities[index] for index in part]
+
+    with ThreadPoolExecutor(32) as executor:
+        list(executor.map(ask, range(160)))
+    batches = service.read_metric("batch_requests_count") - before[0]
+    assert service.read_metric("batch_requests_sum") - before[1] == 160
+    assert batches < 160  # Some ran together.
+
+
+def test_full_queue_and_clients_that_go_away(small_service, long_request, texts):
+    """Two requests fill the queue: the third is told to come back. The second goes away, and is never run."""
+    first = send(small_service, long_request)
+    small_service.wait_for("requests_in_progress", 1)
+    second = http.client.HTTPConnection("127.0.0.1", small_service.port, timeout=TIMEOUT)
+    second.request("POST", "/entities", json.dumps({"text": texts[0]}))
+    small_service.wait_for("requests_in_progress", 2)
+    status, body, headers = small_service.ask("POST", "/entities", json.dumps({"text": texts[1]}).encode())
+    assert status == 503, body
+    assert headers["retry-after"] == "1"
+    assert json.loads(body)["error"].endswith(".")
+    second.close()
+    small_service.wait_for("gone_clients_total", 1)
+    status, answer = first.get()
+    assert status == 200
+    assert len(answer["results"]) == len(long_request["texts"])
+    assert small_service.read_metric("texts_total") == len(long_request["texts"])
+    assert small_service.read_metric("requests_in_progress") == 0
+    assert small_service.post("/entities", {"text": texts[1]})[0] == 200
+
+
+def test_long_text_is_not_overtaken_for_ever(service, texts):
+    """It fills a batch alone, and there are always short ones that would fit better."""
+    is_answered = threading.Event()
+
+    def ask(number: int) -> None:
+        while not is_answered.is_set():
+            assert service.post("/entities", {"text": texts[number]})[0] == 200
+
+    with ThreadPoolExecutor(16) as executor:
+        try:
+            short = [executor.submit(ask, number) for number in range(16)]
+            service.wait_for("requests_in_progress", 8)
+            assert service.post("/entities", {"text": " ".join(10 * texts)[:20000]})[0] == 200
+        finally:
+            is_answered.set()
+    assert not any(future.exception() for future in short)
+
+
+def test_long_text_before_a_short_one(small_service, texts):
+    """More than a batch holds: it goes alone, and what comes after it, in its request or another, is answered."""
+    asked = [" ".join(10 * texts)[:20000], texts[0]]
+    status, answer = small_service.post("/entities", {"texts": asked})
+    assert status == 200
+    assert answer["results"][1] == small_service.post("/entities", {"text": texts[0]})[1]
