@@ -1,6 +1,6 @@
 """Convert annotated corpora of many formats into the .spacy corpora that spaCy trains on.
 
-The way of the data: assets/* -> corpus/{train,dev,test}.spacy and metrics/corpus.json
+Data flow: assets/* -> corpus/{train,dev,test}.spacy and metrics/corpus.json
 """
 
 from pathlib import Path
@@ -12,31 +12,37 @@ from typer import Option as Opt
 from wasabi import msg
 
 from .common.console import exit_on_user_error
-from .formats.convert import (
-    AUTO,
-    MISALIGNED,
-    SPLITS,
-    convert,
-)
+from .formats.convert import SPLITS, convert
 from .formats.detect import FORMATS
-from .formats.wikiner import LABELS, read_wikiner  # noqa: F401 (the tests take them from here)
+from .formats.labels import parse_labels
+from .formats.settings import CorpusSettings, ReaderSettings
+
+DEFAULTS = CorpusSettings()
 
 
 def corpus_cli(
     # fmt: off
     source: Path = Arg(..., help="Annotated corpus; text formats as .bz2, .gz or plain text"),
     output_dir: Path = Arg(..., help="Folder for train.spacy, dev.spacy and test.spacy"),
-    format_name: str = Opt(AUTO, "--format", "-f", help=f"Format: {', '.join(FORMATS)}; auto looks at each file"),
+    format_name: str = Opt(
+        DEFAULTS.format_name, "--format", "-f", help=f"Format: {', '.join(FORMATS)}; auto looks at each file"
+    ),
     dev: str = Opt("", "--dev", help="File for dev, instead of a share of the source"),
     test: str = Opt("", "--test", help="File for test, instead of a share of the source"),
     labels: str = Opt("", "--labels", "-l", help="Labels to rename or drop: geo=LOC,tim=; see the README"),
-    lang: str = Opt("en", "--lang", help="Language: its tokenizer splits texts that come without tokens"),
+    lang: str = Opt(
+        DEFAULTS.reader.lang, "--lang", help="Language: its tokenizer splits texts that come without tokens"
+    ),
     encoding: str = Opt("", "--encoding", help="Encoding of text files, if it is not that of the format"),
-    misaligned: str = Opt(MISALIGNED[0], "--misaligned", help="Spans that miss token borders: error, or skip them"),
-    n_sents: int = Opt(10, "--n-sents", "-n", min=1, help="Sentences in a Doc, at most"),
-    dev_share: float = Opt(0.1, "--dev-share", min=0.0, max=0.9, help="Share of the Docs for dev"),
-    test_share: float = Opt(0.1, "--test-share", min=0.0, max=0.9, help="Share of the Docs for test"),
-    seed: int = Opt(0, "--seed", "-s", help="Seed of the split; the same seed and source give the same files"),
+    misaligned: str = Opt(
+        DEFAULTS.reader.misaligned, "--misaligned", help="Spans that miss token borders: error, or skip them"
+    ),
+    n_sents: int = Opt(DEFAULTS.n_sents, "--n-sents", "-n", min=1, help="Sentences in a Doc, at most"),
+    dev_share: float = Opt(DEFAULTS.dev_share, "--dev-share", min=0.0, max=0.9, help="Share of the Docs for dev"),
+    test_share: float = Opt(DEFAULTS.test_share, "--test-share", min=0.0, max=0.9, help="Share of the Docs for test"),
+    seed: int = Opt(
+        DEFAULTS.seed, "--seed", "-s", help="Seed of the split; the same seed and source give the same files"
+    ),
     metrics: Optional[Path] = Opt(None, "--metrics", "-m", help="JSON file for the counts by split and label"),
     # fmt: on
 ):
@@ -45,29 +51,30 @@ def corpus_cli(
     Every line is checked; a bad one ends the command with its file and line number.
     Sentences that occur more than once are kept once, so that none is in two splits;
     a test file is kept as it is, and what is in it is dropped from the others.
-    An option with an empty value is as good as one that is not given.
+    An empty value of an option means the default.
     """
     with exit_on_user_error():
-        counts = convert(
-            source,
-            output_dir,
+        settings = CorpusSettings(
+            reader=ReaderSettings(
+                labels=parse_labels(labels),
+                lang=lang or DEFAULTS.reader.lang,
+                encoding=encoding,
+                misaligned=misaligned or DEFAULTS.reader.misaligned,
+            ),
+            format_name=format_name or DEFAULTS.format_name,
             dev=Path(dev) if dev else None,
             test=Path(test) if test else None,
-            format_name=format_name or AUTO,
-            labels=labels,
-            lang=lang or "en",
-            encoding=encoding,
-            misaligned=misaligned or MISALIGNED[0],
             n_sents=n_sents,
-            shares={"dev": dev_share, "test": test_share},
+            dev_share=dev_share,
+            test_share=test_share,
             seed=seed,
-            metrics=metrics,
-            silent=False,
         )
+        counts = convert(source, output_dir, settings, metrics=metrics, silent=False)
     print_counts(counts)
 
 
 def print_counts(counts: Dict[str, Any]) -> None:
+    """Print what was converted as a table, and what is to be known besides."""
     labels = sorted({label for split in SPLITS for label in counts["splits"][split]["entities"]})
     header = ["", "Docs", "Sentences", "Tokens", *labels]
     rows: List[Tuple] = []

@@ -16,6 +16,7 @@ from hypothesis import settings
 from spacy.tokens import DocBin
 
 from scripts.formats.convert import convert
+from scripts.formats.settings import CorpusSettings
 
 pytest.register_assert_rewrite("tests.helpers")
 
@@ -52,7 +53,7 @@ def shared_data() -> Path:
 def corpus_dir(sample_path, tmp_path_factory) -> Path:
     """train.spacy, dev.spacy and test.spacy made from the sample, three sentences a Doc."""
     folder = tmp_path_factory.mktemp("corpus")
-    convert(sample_path, folder, n_sents=3, shares={"dev": 0.1, "test": 0.1}, seed=0)
+    convert(sample_path, folder, CorpusSettings(n_sents=3))
     return folder
 
 

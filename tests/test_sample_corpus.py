@@ -5,14 +5,16 @@ from collections import Counter
 
 import pytest
 
-from scripts.corpus import LABELS, read_wikiner
+from scripts.formats.sentence import Notes
+from scripts.formats.settings import ReaderSettings
+from scripts.formats.wikiner import LABELS, read_wikiner
 
 from .helpers import read_sentences
 
 
 @pytest.fixture(scope="module")
 def sentences(sample_path):
-    return list(read_wikiner(sample_path))
+    return list(read_wikiner(sample_path, ReaderSettings(), Notes()))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from typing import Iterable, Iterator, List, Tuple
 from ..common.console import UserError
 from .labels import Labels
 from .lines import read_lines
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 from .tags import SchemeCheck, check_tag, to_iob2
 
 DOCUMENT_START = "-DOCSTART-"
@@ -23,12 +24,13 @@ MAX_COLUMNS = 5
 Row = Tuple[str, List[str]]  # File and line number, and the columns.
 
 
-def read_conll(path: Path, settings: Settings) -> Iterator[Sentence]:
+def read_conll(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the sentences of a file with the columns `word POS chunk tag`, checking every line.
 
     path (Path): The file: columns separated by spaces or tabs, the word first and the tag last, in IOB1, IOB2, BILUO or
         IOBES. `word tag`, `word POS tag` and `word lemma POS chunk tag` are read, too. -DOCSTART- starts a document.
-    settings (Settings): The labels that there may be.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): With file and line number, for anything that is not in the format.
     """
@@ -49,12 +51,13 @@ def read_conll(path: Path, settings: Settings) -> Iterator[Sentence]:
         )
 
 
-def read_indexed(path: Path, settings: Settings) -> Iterator[Sentence]:
+def read_indexed(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the sentences of a file with the columns `index word tag`, checking every line.
 
     path (Path): The file: as for `read_conll`, but the first column counts the tokens of a sentence, from 0 or 1. Lines
         that start with # are comments, and `# newdoc` starts a document, as in CoNLL-U.
-    settings (Settings): The labels that there may be.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): With file and line number, for anything that is not in the format.
     """
@@ -99,6 +102,7 @@ def read_blocks(lines: Iterable[Tuple[str, str]]) -> Iterator[Tuple[int, List[Ro
 
 
 def is_document_start(line: str) -> bool:
+    """Tell whether a line starts a document."""
     return DOCUMENT_START in line or line.startswith("# newdoc")
 
 
@@ -108,7 +112,10 @@ def split_columns(line: str) -> List[str]:
 
 
 def count_columns(where: str, fields: List[str]) -> int:
-    """RAISES (UserError): If there are too few columns, or too many."""
+    """Count the columns of a line.
+
+    RAISES (UserError): If there are too few, or too many.
+    """
     if 2 <= len(fields) <= MAX_COLUMNS:
         return len(fields)
     raise UserError(

@@ -11,34 +11,24 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Set
 import srsly
 import tqdm
 from spacy.tokens import Doc, DocBin
-from spacy.util import get_lang_class, minibatch
+from spacy.util import minibatch
 from spacy.vocab import Vocab
 
 from ..common.console import UserError
 from ..common.files import check_kept, replace_when_done
 from .detect import FORMATS, detect_format, read_sentences
-from .labels import Labels, parse_labels
-from .sentence import Sentence, Settings
+from .labels import Labels
+from .sentence import Notes, Sentence
+from .settings import AUTO, CorpusSettings, check_choice
 
 SPLITS = ("train", "dev", "test")
-AUTO = "auto"
-MISALIGNED = ("error", "skip")
 
 
 def convert(
     source: Path,
     output_dir: Path,
+    settings: CorpusSettings = CorpusSettings(),
     *,
-    dev: Optional[Path] = None,
-    test: Optional[Path] = None,
-    format_name: str = AUTO,
-    labels: str = "",
-    lang: str = "en",
-    encoding: str = "",
-    misaligned: str = MISALIGNED[0],
-    n_sents: int = 10,
-    shares: Dict[str, float],
-    seed: int = 0,
     metrics: Optional[Path] = None,
     silent: bool = True,
 ) -> Dict[str, Any]:
@@ -46,57 +36,47 @@ def convert(
 
     source (Path): Annotated corpus.
     output_dir (Path): Folder for the corpora.
-    dev (Optional[Path]): File for dev, instead of a share of the source.
-    test (Optional[Path]): File for test, instead of a share of the source.
-    format_name (str): One of FORMATS, or "auto" to look at each file.
-    labels (str): Labels to rename or drop, see `parse_labels`.
-    lang (str): Code of the language.
-    encoding (str): Encoding of text files, empty for that of the format.
-    misaligned (str): "error" or "skip", for spans that don't hit token borders.
-    n_sents (int): Sentences in a Doc, at most; a Doc never spans two documents.
-    shares (Dict[str, float]): Share of the Docs for "dev" and "test"; train gets the rest.
-    seed (int): Seed of the split.
+    settings (CorpusSettings): How the corpus is read and split.
     metrics (Optional[Path]): JSON file for the counts.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Any]): What is written to metrics: the settings, the duplicates, and of each split `count`.
     RAISES (UserError): For a file that is missing, damaged or out of format, too small to split, or would be overwritten.
     """
-    check_choice("--format", format_name, (AUTO, *FORMATS))
-    check_choice("--misaligned", misaligned, MISALIGNED)
-    check_language(lang)
-    settings = Settings(parse_labels(labels), lang, encoding, misaligned)
+    check_choice("--format", settings.format_name, (AUTO, *FORMATS))
     # Test comes first, as it is kept whole; then the others lose what was read before them.
-    paths = {split: path for split, path in (("test", test), ("dev", dev), ("train", source)) if path is not None}
+    paths = {"test": settings.test, "dev": settings.dev, "train": source}
+    paths = {split: path for split, path in paths.items() if path is not None}
     targets = {split: output_dir / f"{split}.spacy" for split in SPLITS}
     check_kept(paths.values(), [*targets.values(), *([metrics] if metrics is not None else [])])
+    labels = settings.reader.labels
+    notes = Notes()
     seen: Set[bytes] = set()
     vocab = Vocab()
     found: Set[str] = set()
     docs: Dict[str, List[Doc]] = {}
     files: Dict[str, Dict[str, Any]] = {}
     for split, path in paths.items():
-        name = detect_format(path) if format_name == AUTO else format_name
+        name = detect_format(path) if settings.format_name == AUTO else settings.format_name
         duplicates: Counter = Counter()
-        sentences = rename_labels(read_sentences(path, name, settings), settings.labels, found)
+        sentences = rename_labels(read_sentences(path, name, settings.reader, notes), labels, found)
         kept = drop_duplicates(sentences, seen, duplicates, keep=split == "test")
         progress = tqdm.tqdm(kept, desc="Sentences", unit="", disable=silent, leave=False)
-        docs[split] = [make_doc(vocab, group) for group in group_sentences(progress, n_sents)]
+        docs[split] = [make_doc(vocab, group) for group in group_sentences(progress, settings.n_sents)]
         files[split] = {"name": path.name, "format": name, "duplicates": duplicates["sentences"]}
         if not docs[split]:
             others = " and ".join(str(paths[other]) for other in docs if other != split)
             raise UserError(f"{path}: all its sentences are in {others}, too. Name another file.")
-    own = {split: docs[split] for split in ("dev", "test") if split in docs}
-    splits = split_docs(docs["train"], {**shares, **dict.fromkeys(own, 0.0)}, seed, source, own)
+    splits = split_docs(docs, settings, source)
     counts = {
         "source": source.name,
         "files": files,
-        "lang": lang,
-        "labels": settings.labels.renamed,
-        "labels_not_found": sorted(set(settings.labels.renamed) - found),
-        "seed": seed,
-        "n_sents": n_sents,
+        "lang": settings.reader.lang,
+        "labels": labels.renamed,
+        "labels_not_found": sorted(set(labels.renamed) - found),
+        "seed": settings.seed,
+        "n_sents": settings.n_sents,
         "duplicates": sum(file_["duplicates"] for file_ in files.values()),
-        "skipped": {reason: n for reason, n in settings.skipped.items() if n},
+        "skipped": {reason: n for reason, n in notes.skipped.items() if n},
         "splits": {split: count(split_docs_) for split, split_docs_ in splits.items()},
     }
     # All files are written before the first one is renamed, so that they belong together.
@@ -108,19 +88,6 @@ def convert(
             path = stack.enter_context(replace_when_done(metrics))
             srsly.write_json(path, counts)
     return counts
-
-
-def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
-
-
-def check_language(lang: str) -> None:
-    """RAISES (UserError): If spaCy has no such language."""
-    try:
-        get_lang_class(lang)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"--lang: spaCy has no language {lang!r}. Expected a code such as en, de or xx.") from error
 
 
 def rename_labels(sentences: Iterable[Sentence], labels: Labels, found: Set[str]) -> Iterator[Sentence]:
@@ -172,7 +139,10 @@ def make_doc(vocab: Vocab, sentences: Iterable[Sentence]) -> Doc:
 
 
 def join(lists: List[Optional[List[Any]]]) -> Optional[List[Any]]:
-    """RETURNS (Optional[List[Any]]): All lists as one, None if one of them is missing."""
+    """Join lists, if none is missing.
+
+    RETURNS (Optional[List[Any]]): All of them as one, None if one is missing.
+    """
     joined: List[Any] = []
     for one in lists:
         if one is None:
@@ -181,35 +151,39 @@ def join(lists: List[Optional[List[Any]]]) -> Optional[List[Any]]:
     return joined
 
 
-def split_docs(
-    docs: List[Doc], shares: Dict[str, float], seed: int, source: Path, own: Dict[str, List[Doc]]
-) -> Dict[str, List[Doc]]:
-    """Shuffle the Docs by the seed and cut them into train, dev and test.
+def split_docs(docs: Dict[str, List[Doc]], settings: CorpusSettings, source: Path) -> Dict[str, List[Doc]]:
+    """Shuffle the Docs of the source by the seed, and cut off those for dev and test where these have no file.
 
-    own (Dict[str, List[Doc]]): The Docs of splits that have a file of their own, in its order.
+    docs (Dict[str, List[Doc]]): The Docs of each file, those of the source as "train".
+    RETURNS (Dict[str, List[Doc]]): The Docs of all splits; those of a file of its own in its order.
     RAISES (UserError): If a split would get no Doc.
     """
-    shuffled = list(docs)
-    random.Random(seed).shuffle(shuffled)
-    n_dev, n_test = (round(len(docs) * shares[split]) for split in ("dev", "test"))
+    shuffled = list(docs["train"])
+    random.Random(settings.seed).shuffle(shuffled)
+    dev_share, test_share = (
+        0.0 if split in docs else share for split, share in (("dev", settings.dev_share), ("test", settings.test_share))
+    )
+    n_dev, n_test = (round(len(shuffled) * share) for share in (dev_share, test_share))
     splits = {
         "train": shuffled[n_dev + n_test :],
-        "dev": shuffled[:n_dev],
-        "test": shuffled[n_dev : n_dev + n_test],
-        **own,
+        "dev": docs.get("dev", shuffled[:n_dev]),
+        "test": docs.get("test", shuffled[n_dev : n_dev + n_test]),
     }
     empty = [split for split, split_docs_ in splits.items() if not split_docs_]
     if empty:
         raise UserError(
-            f"{source} makes {len(docs)} Docs, too few for a {' and a '.join(empty)} corpus with "
-            f"{shares['dev']:.0%} for dev and {shares['test']:.0%} for test. "
+            f"{source} makes {len(shuffled)} Docs, too few for a {' and a '.join(empty)} corpus with "
+            f"{dev_share:.0%} for dev and {test_share:.0%} for test. "
             "Use more text, fewer sentences a Doc (`--vars.n_sents`), or other shares."
         )
     return splits
 
 
 def count(docs: List[Doc]) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The number of "docs", "sentences", "tokens" and "entities" (by label)."""
+    """Count what a split holds.
+
+    RETURNS (Dict[str, Any]): The number of "docs", "sentences", "tokens" and "entities" (by label).
+    """
     entities = Counter(ent.label_ for doc in docs for ent in doc.ents)
     return {
         "docs": len(docs),

@@ -11,7 +11,8 @@ from .docbin import read_docbin
 from .jsonl import read_jsonl
 from .kaggle import COLUMNS, read_kaggle
 from .lines import read_bytes
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 from .tags import TAG
 from .wikiner import read_wikiner
 
@@ -23,7 +24,7 @@ JSON_START = re.compile(r'[\[{]\s*(["{\[}]|$)')
 class Format(NamedTuple):
     """A format: what reads it, and what its lines look like."""
 
-    read: Callable[[Path, Settings], Iterator[Sentence]]
+    read: Callable[[Path, ReaderSettings, Notes], Iterator[Sentence]]
     looks: str
 
 
@@ -37,17 +38,18 @@ FORMATS: Dict[str, Format] = {
 }
 
 
-def read_sentences(path: Path, name: str, settings: Settings) -> Iterator[Sentence]:
+def read_sentences(path: Path, name: str, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the sentences of a corpus.
 
     path (Path): The file.
     name (str): The name of its format.
-    settings (Settings): What the reader has to know.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): For anything that is not in the format, and if there is no sentence.
     """
     n_sentences = 0
-    for sentence in FORMATS[name].read(path, settings):
+    for sentence in FORMATS[name].read(path, settings, notes):
         n_sentences += 1
         yield sentence
     if not n_sentences:
@@ -87,13 +89,16 @@ def detect_format(path: Path) -> str:
 
 
 def next_sentence(lines: List[str]) -> List[List[str]]:
-    """RETURNS (List[List[str]]): The columns of the first sentence, without comments."""
+    """Find the first sentence, without comments.
+
+    RETURNS (List[List[str]]): The columns of its lines.
+    """
     lines = list(itertools.dropwhile(lambda line: not line or line.startswith("# "), lines))
     return [split_columns(line) for line in itertools.takewhile(bool, lines)]
 
 
 def looks_indexed(sentence: List[List[str]]) -> bool:
-    """Whether the first of three columns counts. In `word POS tag` it may be a number, but not on all lines."""
+    """Tell whether the first of three columns counts. In `word POS tag` it may be a number, but not on all lines."""
     first = sentence[0]
     if len(first) != 3 or first[0] not in ("0", "1") or not TAG.fullmatch(first[-1]):
         return False

@@ -8,14 +8,16 @@ from spacy.tokens import Token
 from ..common.console import UserError
 from ..common.corpora import load_docs
 from ..common.files import check_file
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 
 
-def read_docbin(path: Path, settings: Settings) -> Iterator[Sentence]:
+def read_docbin(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Yield the sentences of a .spacy corpus. Each of its Docs is a document; one without sentences, one sentence.
 
     path (Path): The file. Words, spaces, tags, sentence starts and entities are kept, nothing else.
-    settings (Settings): The labels that there may be.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): If the file is damaged, or has a Doc without entity annotation.
     """
@@ -39,11 +41,12 @@ def read_docbin(path: Path, settings: Settings) -> Iterator[Sentence]:
 
 
 def is_start(token: Token) -> bool:
-    """Whether a sentence starts here. One that starts inside an entity would cut it."""
+    """Tell whether a sentence starts here. One that starts inside an entity would cut it."""
     return bool(token.is_sent_start) and token.ent_iob_ != "I"
 
 
 def get_tag(token: Token) -> Optional[str]:
+    """Get the tag of a token in IOB2, None where it is not known whether there is an entity."""
     if not token.ent_iob_:
         return None
     return f"{token.ent_iob_}-{token.ent_type_}" if token.ent_type_ else "O"

@@ -11,7 +11,8 @@ from spacy.vocab import Vocab
 
 from ..common.console import UserError
 from .lines import read_lines
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 from .tags import to_iob2
 
 # Prodigy's; Doccano's, of several versions.
@@ -19,22 +20,26 @@ SPAN_KEYS = ("spans", "labels", "label", "entities")
 
 
 class TextSpan(NamedTuple):
+    """An entity by its first character and the one after its last."""
+
     start: int
     end: int
     label: str
 
     def describe(self, text: str) -> str:
+        """Say where it is, its label and its text."""
         return f"{self.start}-{self.end} {self.label} {text[self.start : self.end]!r}"
 
 
-def read_jsonl(path: Path, settings: Settings) -> Iterator[Sentence]:
+def read_jsonl(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the texts of a JSONL file, checking every line. Each is a document of its own.
 
     path (Path): The file: objects with "text" and one of "spans", "labels", "label" and "entities": a list of
         `{"start", "end", "label"}`, `{"start_offset", "end_offset", "label"}` or `[start, end, label]`. "tokens" as
         Prodigy has them are kept, other texts are tokenized by the rules of the language. What was rejected or
         ignored in Prodigy ("answer") is left out.
-    settings (Settings): The language, the labels that there may be, what becomes of spans that don't hit token borders.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The texts.
     RAISES (UserError): With file and line number, for anything that is not in the format.
     """
@@ -44,14 +49,14 @@ def read_jsonl(path: Path, settings: Settings) -> Iterator[Sentence]:
             continue
         record = parse_record(line, where)
         if record.get("answer", "accept") != "accept":
-            settings.skipped["rejected texts"] += 1
+            notes.skipped["rejected texts"] += 1
             continue
         text = record["text"]
         spans = parse_spans(record, where)
         for span in spans:
             settings.labels.check(span.label, where, f"label {span.label!r}")
         doc = build_doc(record["tokens"], text, where) if record.get("tokens") else tokenize(text)
-        tags = make_tags(doc, spans, where, settings)
+        tags = make_tags(doc, spans, where, settings, notes)
         yield Sentence(
             [token.text for token in doc],
             None,
@@ -62,6 +67,10 @@ def read_jsonl(path: Path, settings: Settings) -> Iterator[Sentence]:
 
 
 def make_tokenizer(lang: str) -> Any:
+    """Make the tokenizer of a language.
+
+    RAISES (UserError): If it needs a package that is not installed.
+    """
     try:
         return spacy.blank(lang).tokenizer
     except ImportError as error:  # Japanese, for one, needs a package of its own.
@@ -69,7 +78,10 @@ def make_tokenizer(lang: str) -> Any:
 
 
 def parse_record(line: str, where: str) -> Dict[str, Any]:
-    """RAISES (UserError): If the line is no JSON object with a text."""
+    """Parse a line.
+
+    RAISES (UserError): If it is no JSON object with a text.
+    """
     try:
         record = srsly.json_loads(line)
     except ValueError as error:
@@ -87,8 +99,9 @@ def parse_record(line: str, where: str) -> Dict[str, Any]:
 
 
 def parse_spans(record: Dict[str, Any], where: str) -> List[TextSpan]:
-    """RETURNS (List[TextSpan]): The spans, by their place in the text.
+    """Find the spans of a record.
 
+    RETURNS (List[TextSpan]): The spans, by their place in the text.
     RAISES (UserError): If there are none, one is out of format or outside the text, or two overlap.
     """
     key = next((key for key in SPAN_KEYS if key in record), None)
@@ -109,7 +122,10 @@ def parse_spans(record: Dict[str, Any], where: str) -> List[TextSpan]:
 
 
 def parse_span(item: Any, length: int, where: str) -> TextSpan:
-    """RAISES (UserError): If it is no span, or not inside a text of this length."""
+    """Parse a span.
+
+    RAISES (UserError): If it is none, or not inside a text of this length.
+    """
     if isinstance(item, dict):
         start = item.get("start", item.get("start_offset"))
         end = item.get("end", item.get("end_offset"))
@@ -145,7 +161,7 @@ def build_doc(tokens: Any, text: str, where: str) -> Doc:
     return doc
 
 
-def make_tags(doc: Doc, spans: List[TextSpan], where: str, settings: Settings) -> List[Any]:
+def make_tags(doc: Doc, spans: List[TextSpan], where: str, settings: ReaderSettings, notes: Notes) -> List[Any]:
     """Convert spans to tags in IOB2.
 
     RAISES (UserError): If a span does not hit token borders, and it is not to be skipped.
@@ -161,7 +177,7 @@ def make_tags(doc: Doc, spans: List[TextSpan], where: str, settings: Settings) -
             skipped.append(span)
         else:
             raise UserError(describe_misaligned(span, doc.text, starts, ends, where))
-    settings.skipped["misaligned spans"] += len(skipped)
+    notes.skipped["misaligned spans"] += len(skipped)
     biluo = offsets_to_biluo_tags(doc, aligned)
     tags: List[Any] = to_iob2(biluo)
     for token in doc:
@@ -171,10 +187,12 @@ def make_tags(doc: Doc, spans: List[TextSpan], where: str, settings: Settings) -
 
 
 def overlaps(token: Any, span: TextSpan) -> bool:
+    """Tell whether a token and a span share characters."""
     return token.idx < span.end and span.start < token.idx + len(token)
 
 
 def describe_misaligned(span: TextSpan, text: str, starts: Set[int], ends: Set[int], where: str) -> str:
+    """Say that a span misses token borders, and which are the nearest."""
     start = min(starts, key=lambda border: (abs(border - span.start), border))
     end = min((border for border in ends if border > start), key=lambda border: (abs(border - span.end), border))
     nearest = TextSpan(start, end, span.label)

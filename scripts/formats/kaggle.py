@@ -6,18 +6,20 @@ from typing import Iterator, List, Tuple
 
 from ..common.console import UserError
 from .lines import check_encoding, decode, read_bytes
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 from .tags import check_tag, to_iob2
 
 COLUMNS = ["Sentence #", "Word", "POS", "Tag"]
 
 
-def read_kaggle(path: Path, settings: Settings) -> Iterator[Sentence]:
+def read_kaggle(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the sentences of the corpus, checking every line.
 
     path (Path): The file: Latin-1, a token a line; the first token of a sentence has its number in the first column.
         Its tags are IOB2 for the most part, so an I- that starts an entity is taken as B-.
-    settings (Settings): The labels that there may be.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): With file and line number, for anything that is not in the format.
     """
@@ -74,6 +76,7 @@ def read_rows(path: Path, encoding: str) -> Iterator[Tuple[str, List[str]]]:
 
 
 def is_utf8(line: bytes) -> bool:
+    """Tell whether a line can be read as UTF-8."""
     try:
         line.decode("utf8")
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ class Labels(NamedTuple):
     allowed: Optional[FrozenSet[str]] = None
 
     def limit(self, labels: Iterable[str]) -> "Labels":
-        """RETURNS (Labels): The same map, for a format with labels of its own, which the user may add to."""
+        """Limit the map to the labels of a format, which the user may add to."""
         if self.allowed is not None:
             return self
         return self._replace(allowed=frozenset(labels) | set(self.renamed))
@@ -35,7 +35,7 @@ class Labels(NamedTuple):
             )
 
     def rename(self, tags: Iterable[Optional[str]]) -> List[Optional[str]]:
-        """RETURNS (List[Optional[str]]): Tags in IOB2 with the new labels. Entities that touched stay apart."""
+        """Give tags in IOB2 their new labels. Entities that touched stay apart."""
         if not self.renamed:
             return list(tags)
         return [self._rename_tag(tag) for tag in tags]

@@ -53,6 +53,10 @@ def read_lines(path: Path, encoding: str = "", option: str = "--encoding") -> It
 
 
 def decode(line: bytes, encoding: str, where: str, option: str = "--encoding") -> str:
+    """Decode a line, without white space at its ends.
+
+    RAISES (UserError): If it is not in the encoding.
+    """
     try:
         return line.decode(encoding).strip(" \t\r\n")
     except UnicodeDecodeError as error:
@@ -63,7 +67,10 @@ def decode(line: bytes, encoding: str, where: str, option: str = "--encoding") -
 
 
 def check_encoding(encoding: str) -> str:
-    """RAISES (UserError): If there is no such encoding, or its lines don't end with one byte."""
+    """Refuse an encoding that lines can't be read in.
+
+    RAISES (UserError): If there is none of that name, or its lines don't end with one byte.
+    """
     try:
         if "\n".encode(encoding) == b"\n":
             return encoding

@@ -1,10 +1,8 @@
-"""What every reader yields, and what it has to know."""
+"""What every reader yields, and what it notes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional
-
-from .labels import Labels
 
 
 class Sentence(NamedTuple):
@@ -24,19 +22,11 @@ class Sentence(NamedTuple):
     document: int = 0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a reader has to know besides the file.
+@dataclass
+class Notes:
+    """What a reader did not take as it is, for the report.
 
-    labels (Labels): The labels that there may be.
-    lang (str): The language, for the tokenizer of texts that come without tokens.
-    encoding (str): The encoding of text files, empty for that of the format.
-    misaligned (str): What becomes of spans that don't hit token borders: "error" or "skip".
-    skipped (Counter): Gets the number of texts and spans that were left out, by reason.
+    skipped (Counter): The number of texts and spans that were left out, by reason.
     """
 
-    labels: Labels = Labels()
-    lang: str = "en"
-    encoding: str = ""
-    misaligned: str = "error"
     skipped: Counter = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Tags of tokens: their form, their scheme, and their way to IOB2."""
+"""Tags of tokens: their form, their scheme, and their conversion to IOB2."""
 
 import re
 from typing import Callable, Dict, List, Sequence
@@ -38,27 +38,29 @@ def to_iob2(tags: Sequence[str]) -> List[str]:
 
 
 def follows_iob1(previous: str, tag: str) -> bool:
-    """B is only for an entity that touches one of the same label."""
+    """Follow IOB1: B is only for an entity that touches one of the same label."""
     return tag[0] in "OI" or (tag[0] == "B" and previous[2:] == tag[2:])
 
 
 def follows_iob2(previous: str, tag: str) -> bool:
-    """Every entity starts with B."""
+    """Follow IOB2: every entity starts with B."""
     return tag[0] in "OB" or (tag[0] == "I" and previous[2:] == tag[2:])
 
 
 def follows_with_ends(previous: str, tag: str, last: str, single: str) -> bool:
-    """Every entity starts with B and ends with another prefix, or has one token and a prefix of its own."""
+    """Follow a scheme with ends: every entity starts with B and ends with another prefix, or has one token and a prefix of its own."""
     if previous[0] in "BI":
         return tag[0] in f"I{last}" and previous[2:] == tag[2:]
     return tag[0] in f"OB{single}"
 
 
 def follows_biluo(previous: str, tag: str) -> bool:
+    """Follow BILUO: L ends, U is single."""
     return follows_with_ends(previous, tag, "L", "U")
 
 
 def follows_iobes(previous: str, tag: str) -> bool:
+    """Follow IOBES: E ends, S is single."""
     return follows_with_ends(previous, tag, "E", "S")
 
 
@@ -71,7 +73,7 @@ SCHEMES: Dict[str, Callable[[str, str], bool]] = {
 
 
 class SchemeCheck:
-    """Recognises the scheme of a file while it is read: each tag rules out the schemes that it breaks."""
+    """Recognise the scheme of a file while it is read: each tag rules out the schemes that it breaks."""
 
     def __init__(self) -> None:
         self.possible = dict(SCHEMES)
@@ -90,6 +92,6 @@ class SchemeCheck:
         if not possible:
             raise UserError(
                 f"{where}: the tag {tag!r} after {previous!r} is not {' or '.join(self.possible)}, "
-                "as the tags before it are. Mend this line, or the lines before it."
+                "as the tags before it are. Fix this line, or the lines before it."
             )
         self.possible = possible

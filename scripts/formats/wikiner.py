@@ -7,17 +7,19 @@ from typing import Iterator
 from ..common.console import UserError
 from .labels import Labels
 from .lines import read_lines
-from .sentence import Sentence, Settings
+from .sentence import Notes, Sentence
+from .settings import ReaderSettings
 from .tags import to_iob2
 
 LABELS = ("LOC", "MISC", "ORG", "PER")
 
 
-def read_wikiner(path: Path, settings: Settings = Settings()) -> Iterator[Sentence]:
+def read_wikiner(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[Sentence]:
     """Stream the sentences of a WikiNER file (wp2 or wp3, of any language), checking every line.
 
     path (Path): The file: a sentence a line, blank lines between them; tags in IOB1.
-    settings (Settings): The labels that there may be.
+    settings (ReaderSettings): What a reader has to know.
+    notes (Notes): Gets what is left out.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): With file and line number, for anything that is not in the format.
     """
