@@ -31,7 +31,7 @@ from scripts.compilation.reference import load_reference
 from scripts.compilation.swap import assemble, save_skeleton
 from scripts.compiled_transformer import engines
 from scripts.compiled_transformer.artefact import MANIFEST
-from scripts.compiled_transformer.cpu import available_cores, get_threads
+from scripts.compiled_transformer.cpu import available_cores
 from scripts.compiled_transformer.model import build_compiled_transformer
 from scripts.compiled_transformer.wordpieces import LENGTH_STEP, round_up
 
@@ -380,7 +380,7 @@ from pathlib import Path
 import spacy
 from scripts.compiled_transformer import cpu
 path, texts, quota, threads = json.loads(sys.argv[1])
-cpu.CPU_QUOTA = Path(quota)
+cpu.CGROUPS = Path(quota)
 nlp = spacy.load(path, config={"components.transformer.threads": threads})
 nlp(texts[0])  # What starts looks at the cores one by one.
 work = threading.Thread(target=lambda: list(nlp.pipe(texts * 20)))
@@ -395,7 +395,7 @@ while work.is_alive():  # Threads are pinned only while they compute.
 print(json.dumps(sorted(cores)))
 """
     threads = None if limit == "quota" else 1
-    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path / "cpu.max"), threads])
+    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path), threads])
     assert cores == [len(os.sched_getaffinity(0))]
 
 
@@ -511,19 +511,6 @@ def test_warmed_up_lengths_have_engines_from_the_start(paths, texts, engine, mon
     assert sizes[16] == sizes[48] == {0}
     # The engine for all other lengths is started by the first of their texts, unless it is the same.
     assert started == ([None] if engine == "openvino" else [])
-
-
-@pytest.mark.parametrize(
-    "content, cores", [("150000 100000", 2), ("400000 100000", 4), ("1000 100000", 1), ("max 100000", 9), (None, 9)]
-)
-def test_threads_stay_within_the_quota_of_a_container(tmp_path, monkeypatch, content, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(9)), raising=False)
-    monkeypatch.setattr("scripts.compiled_transformer.cpu.CPU_QUOTA", tmp_path / "cpu.max")
-    if content is not None:
-        (tmp_path / "cpu.max").write_text(content)
-    assert available_cores() == cores
-    assert get_threads({"threads": None}) == cores
-    assert get_threads({"threads": 3}) == 3
 
 
 def test_settings_are_saved(compiled_path, tmp_path):
