@@ -4,7 +4,7 @@ import math
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
@@ -40,7 +40,7 @@ def read_quota(mount: Path, own_groups: Path) -> Optional[int]:
         lines = own_groups.read_text().splitlines()
     except OSError:
         return None
-    quotas = []
+    quotas: List[Optional[int]] = []
     for line in lines:
         _, controllers, name = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
