@@ -1,5 +1,6 @@
 """Count documents, words and entities; show the most frequent entities and a sample."""
 
+import html
 from collections import Counter
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -106,4 +107,11 @@ def report(statistics: Statistics) -> Dict[str, Any]:
 
 def render(statistics: Statistics) -> str:
     """Show the sample as an HTML page that loads nothing from elsewhere."""
-    return displacy.render(statistics.sample, style="ent", page=True, manual=True, jupyter=False)
+    sample = [escape_names(document) for document in statistics.sample]
+    return displacy.render(sample, style="ent", page=True, manual=True, jupyter=False)
+
+
+def escape_names(document: Dict[str, Any]) -> Dict[str, Any]:
+    """Make the id and the labels of a document those of a page. displaCy escapes only the text."""
+    entities = [{**entity, "label": html.escape(entity["label"])} for entity in document["ents"]]
+    return {**document, "title": html.escape(document["title"]), "ents": entities}
