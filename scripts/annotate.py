@@ -1,6 +1,6 @@
 """Annotate a large corpus with a pipeline, on as many workers, machines and GPUs as there are.
 
-The way of the data: a pipeline and an input -> OUTPUT.parts/ -> OUTPUT, OUTPUT.errors.jsonl, OUTPUT.summary.json
+The data flow: a pipeline and an input -> OUTPUT.parts/ -> OUTPUT, OUTPUT.errors.jsonl, OUTPUT.summary.json
 """
 
 from pathlib import Path
@@ -11,8 +11,8 @@ from typer import Argument as Arg
 from typer import Option as Opt
 from wasabi import msg
 
-from .annotation.annotate import LONG_WORDS, annotate, beside
-from .common.console import exit_on_user_error
+from .annotation.settings import AnnotationSettings, PoolSettings, RowSettings
+from .common.console import UserError, exit_on_user_error
 
 
 def annotate_cli(
@@ -23,31 +23,56 @@ def annotate_cli(
     ),
     output: Path = Arg(..., help="File for the entities: .parquet, .jsonl or .spacy"),
     workers: Optional[int] = Opt(
-        None, "--workers", "-w", min=1, help="Pipelines to run at once; by default one for each core or GPU"
+        PoolSettings.workers,
+        "--workers",
+        "-w",
+        min=1,
+        help="Pipelines to run at once; by default one for each core or GPU",
     ),
     threads: Optional[int] = Opt(
-        None, "--threads", "-t", min=1, help="Threads of each worker; by default the cores divided among the workers"
+        PoolSettings.threads,
+        "--threads",
+        "-t",
+        min=1,
+        help="Threads of each worker; by default the cores divided among the workers",
     ),
     gpus_per_worker: float = Opt(
-        0.0, "--gpus-per-worker", "-g", min=0.0, help="GPUs of each worker, also a part of one, like 0.5"
+        PoolSettings.gpus_per_worker,
+        "--gpus-per-worker",
+        "-g",
+        min=0.0,
+        help="GPUs of each worker, also a part of one, like 0.5",
     ),
     address: Optional[str] = Opt(
-        None, "--address", "-a", help="Address of a running Ray cluster; by default Ray is started here"
+        PoolSettings.address,
+        "--address",
+        "-a",
+        help="Address of a running Ray cluster; by default Ray is started here",
     ),
-    text_field: str = Opt("text", "--text-field", help="Field or column with the text"),
+    text_field: str = Opt(RowSettings.text_field, "--text-field", help="Field or column with the text"),
     id_field: Optional[str] = Opt(
-        None, "--id-field", help="Field or column with the id; by default the record's number is its id"
+        RowSettings.id_field,
+        "--id-field",
+        help="Field or column with the id; by default the record's number is its id",
     ),
-    with_text: bool = Opt(False, "--with-text", help="Write the texts too"),
+    with_text: bool = Opt(RowSettings.with_text, "--with-text", help="Write the texts too"),
     stats: bool = Opt(
-        False, "--stats", help="Write the most frequent entities and a sample: OUTPUT.stats.json and .html"
+        RowSettings.stats,
+        "--stats",
+        help="Write the most frequent entities and a sample: OUTPUT.stats.json and .html",
     ),
-    fail_fast: bool = Opt(False, "--fail-fast", help="Stop at the first bad record"),
+    fail_fast: bool = Opt(AnnotationSettings.fail_fast, "--fail-fast", help="Stop at the first bad record"),
     chunk_size: int = Opt(
-        1024, "--chunk-size", min=1, help="Most documents that a worker takes, and a killed run repeats, at once"
+        RowSettings.chunk_size,
+        "--chunk-size",
+        min=1,
+        help="Most documents that a worker takes, and a killed run repeats, at once",
     ),
     long_words: int = Opt(
-        LONG_WORDS, "--long-words", min=1, help="Cut longer documents into overlapping windows as a stream"
+        RowSettings.long_words,
+        "--long-words",
+        min=1,
+        help="Cut longer documents into overlapping windows as a stream",
     ),
     # fmt: on
 ):
@@ -56,28 +81,26 @@ def annotate_cli(
     A run that was stopped or killed goes on where it was when the same command is given again. Records that can't be
     annotated go to OUTPUT.errors.jsonl.
     """
+    settings = AnnotationSettings(
+        rows=RowSettings(text_field, id_field, with_text, stats, chunk_size, long_words),
+        pool=PoolSettings(workers, threads, gpus_per_worker, address),
+        fail_fast=fail_fast,
+    )
     with exit_on_user_error():
-        summary = annotate(
-            pipeline,
-            source,
-            output,
-            workers=workers,
-            threads=threads,
-            gpus_per_worker=gpus_per_worker,
-            address=address,
-            text_field=text_field,
-            id_field=id_field,
-            with_text=with_text,
-            stats=stats,
-            fail_fast=fail_fast,
-            chunk_size=chunk_size,
-            long_words=long_words,
-            silent=False,
-        )
+        try:
+            from .annotation.annotate import annotate
+        except ModuleNotFoundError as error:  # pyarrow comes with Ray.
+            if error.name and error.name.partition(".")[0] == "scripts":
+                raise
+            raise UserError(
+                f"{error.name} is not installed. Install it with Ray: pip install -r requirements-scale.txt"
+            ) from error
+        summary = annotate(pipeline, source, output, settings, silent=False)
     print_summary(summary, output)
 
 
 def print_summary(summary: Dict[str, Any], output: Path) -> None:
+    """Print what was found, and what was not annotated."""
     run = summary["run"]
     rows = [
         ("Documents", f"{summary['documents']:,}"),
@@ -93,7 +116,7 @@ def print_summary(summary: Dict[str, Any], output: Path) -> None:
     for note, n in summary["notes"].items():
         msg.info(f"{n:,} documents {note}.")
     if summary["failures"]:
-        msg.warn(f"{summary['failures']:,} records could not be annotated: see {beside(output, 'errors.jsonl')}")
+        msg.warn(f"{summary['failures']:,} records could not be annotated: see {output}.errors.jsonl")
     msg.good(f"Wrote {output}")
 
 

@@ -14,6 +14,7 @@ from .journal import Journal
 from .long_documents import Cutting, CuttingError, annotate_long, get_cutting
 from .outputs import open_output
 from .records import Chunk, Records
+from .settings import RowSettings
 from .statistics import Statistics
 
 MOST_ATTEMPTS = 5  # At a chunk: Ray would start a worker again for ever that dies of the same text each time.
@@ -21,32 +22,37 @@ WORDS_AT_ONCE = 50_000  # In one call of `nlp.pipe`, which bounds the words of i
 
 
 class AnnotatorSettings(NamedTuple):
-    """All that a worker needs, as plain values."""
+    """What all workers have in common, as plain values.
+
+    pipeline (str): What `spacy.load` takes.
+    compiled (List[str]): Names of its compiled transformers.
+    source (str): The input.
+    output (str): The output.
+    rows (RowSettings): What is read and written.
+    """
 
     pipeline: str
     compiled: List[str]
-    threads: int
-    use_gpu: bool
-    input_path: str
+    source: str
     output: str
-    text_field: str
-    id_field: Optional[str]
-    with_text: bool
-    stats: bool
-    long_words: int
+    rows: RowSettings
 
 
 class Annotator:
     """Annotate chunks.
 
-    settings (Dict[str, Any]): Those of AnnotatorSettings.
+    settings (AnnotatorSettings): What to annotate, and with what.
+    threads (int): Threads that this worker may use.
+    use_gpu (bool): Run on the GPU that this process was given.
     """
 
-    def __init__(self, settings: Dict[str, Any]) -> None:
-        self.settings = AnnotatorSettings(**settings)
-        self.input = open_input(Path(self.settings.input_path), self.settings.text_field, self.settings.id_field)
-        self.journal = Journal(Path(self.settings.output))
-        self.output = open_output(Path(self.settings.output), self.settings.with_text)
+    def __init__(self, settings: AnnotatorSettings, threads: int, use_gpu: bool) -> None:
+        self.settings = settings
+        self.threads = threads
+        self.use_gpu = use_gpu
+        self.input = open_input(Path(settings.source), settings.rows.text_field, settings.rows.id_field)
+        self.journal = Journal(Path(settings.output))
+        self.output = open_output(Path(settings.output), settings.rows.with_text)
         self.nlp: Optional[Language] = None
         self.cutting: Optional[Cutting] = None
         self.whole_reason = ""
@@ -67,7 +73,7 @@ class Annotator:
         if entry is not None:
             return entry
         if self.journal.count_attempt(chunk.number) > MOST_ATTEMPTS:
-            places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.input_path}"
+            places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.source}"
             return {"problem": f"workers died {MOST_ATTEMPTS} times at {places}"}
         try:
             # Not in the constructor: Ray would start an actor that fails there again and again.
@@ -81,8 +87,7 @@ class Annotator:
 
     def load(self) -> None:
         """Load the pipeline."""
-        settings = self.settings
-        self.nlp = load_pipeline(settings.pipeline, settings.compiled, settings.threads, settings.use_gpu)
+        self.nlp = load_pipeline(self.settings.pipeline, self.settings.compiled, self.threads, self.use_gpu)
         try:
             self.cutting = get_cutting(self.nlp)
         except CuttingError as error:
@@ -111,12 +116,12 @@ class Annotator:
         RETURNS (Statistics): What was added.
         """
         self.output.clear()
-        statistics = Statistics(self.settings.stats)
+        statistics = Statistics(self.settings.rows.stats)
         for id_, doc in annotated:
             self.output.add(id_, doc)
             statistics.add(id_, doc)
-            if len(doc) > self.settings.long_words and self.whole_reason:
-                size = f"more than {self.settings.long_words:,} words"
+            if len(doc) > self.settings.rows.long_words and self.whole_reason:
+                size = f"more than {self.settings.rows.long_words:,} words"
                 statistics.notes[f"had {size}, but were not cut: {self.whole_reason}"] += 1
         return statistics
 
@@ -140,14 +145,14 @@ class Annotator:
                 yield id_, doc
 
     def annotate_all(self, contents: Iterable[Union[str, Doc]]) -> Iterator[Doc]:
-        """YIELDS (Doc): The annotated documents, in order."""
+        """Annotate documents, in order."""
         make_doc = self.nlp.make_doc
         docs = (content if isinstance(content, Doc) else make_doc(content) for content in contents)
         following: List[Doc] = []  # The one that the last run of documents stopped before.
         for doc in docs:
             following.append(doc)
             while following:
-                if len(following[0]) > self.settings.long_words and self.cutting is not None:
+                if len(following[0]) > self.settings.rows.long_words and self.cutting is not None:
                     yield annotate_long(self.nlp, following.pop(), self.cutting)
                 else:
                     yield from self.nlp.pipe(self.take_run(following.pop(), docs, following))
@@ -164,12 +169,12 @@ class Annotator:
             words += len(doc)
             yield doc
             doc = next(docs, None)
-            if doc is not None and (words + len(doc) > WORDS_AT_ONCE or len(doc) > self.settings.long_words):
+            if doc is not None and (words + len(doc) > WORDS_AT_ONCE or len(doc) > self.settings.rows.long_words):
                 following.append(doc)
                 return
 
 
 def describe(error: BaseException) -> str:
-    """RETURNS (str): An error in one line, with the one that caused it: spaCy hides it behind one of its own."""
+    """Say an error in one line, with the one that caused it: spaCy hides it behind one of its own."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{text} ({describe(error.__cause__)})" if error.__cause__ else text

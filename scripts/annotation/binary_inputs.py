@@ -44,7 +44,7 @@ class ParquetInput:
                 number, first = number + 1, first + end - start
 
     def _measure_groups(self) -> List[Tuple[int, int]]:
-        """RETURNS (List[Tuple[int, int]]): Rows and bytes of each row group, after a check of the columns."""
+        """Check the columns, and count the rows and bytes of each row group."""
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file_:
                 for column in self.columns:
@@ -62,7 +62,7 @@ class ParquetInput:
             ) from error
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
-        """RETURNS (Records): The records of a chunk."""
+        """Read the records of a chunk."""
         rows = self._rows
         if rows is None or rows.group != chunk.group or rows.position > chunk.start:
             rows = self._rows = RowGroup(self.path, chunk.group, self.columns)
@@ -96,7 +96,7 @@ class RowGroup:
         self._rest: Optional[pyarrow.RecordBatch] = None
 
     def read(self, start: int, end: int) -> pyarrow.Table:
-        """RETURNS (pyarrow.Table): Rows from `start`, which is not before the last `end`, to `end`."""
+        """Read the rows from `start`, which is not before the last `end`, to `end`."""
         batches = []
         while self.position < end:
             batch = self._rest if self._rest is not None else next(self._batches)
@@ -109,7 +109,7 @@ class RowGroup:
 
 
 def get_values(column: pyarrow.ChunkedArray) -> List[Any]:
-    """RETURNS (List[Any]): A column's values; text that is not UTF-8 as bytes, so that one bad row spoils no other."""
+    """List a column's values; text that is not UTF-8 as bytes, so that one bad row spoils no other."""
     try:
         return column.to_pylist()
     except UnicodeDecodeError:
@@ -117,7 +117,7 @@ def get_values(column: pyarrow.ChunkedArray) -> List[Any]:
 
 
 def check_text_type(path: Path, field: pyarrow.Field) -> None:
-    """RAISES (UserError): If a column can't hold texts."""
+    """Check that a column can hold texts. RAISES (UserError): If it can't."""
     type_ = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
     is_text = ("is_string", "is_large_string", "is_string_view", "is_binary", "is_large_binary", "is_null")
     if not any(getattr(pyarrow.types, name)(type_) for name in is_text):
@@ -135,7 +135,7 @@ class DocBinInput:
         self._docs: Optional[DocBin] = None
 
     def plan(self, chunk_size: int) -> Iterator[Chunk]:
-        """YIELDS (Chunk): At most `chunk_size` Docs each. RAISES (UserError): If the file is damaged."""
+        """Cut the file into chunks of at most `chunk_size` Docs. RAISES (UserError): If it is damaged."""
         try:
             lengths = [len(tokens) for tokens in DocBin().from_disk(self.path).tokens]
         except Exception as error:  # spaCy passes on what zlib, msgpack or numpy raise.
@@ -145,7 +145,7 @@ class DocBinInput:
             yield Chunk(number, start + 1, end - start, start, end)
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
-        """RETURNS (Records): The records of a chunk, as Docs without annotations."""
+        """Read the records of a chunk, as Docs without annotations."""
         if self._docs is None:
             self._docs = DocBin().from_disk(self.path)
         part = DocBin(attrs=self._docs.attrs)

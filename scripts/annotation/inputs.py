@@ -42,7 +42,7 @@ def open_input(path: Path, text_field: str, id_field: Optional[str]) -> Input:
 
 
 def describe_input(path: Path) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): What tells whether an input is still the same: its path, size and time of change."""
+    """Note what tells whether an input is still the same: its path, size and time of change."""
     name = escape_name(str(path.resolve()))
     if path.is_dir():
         listing = json.dumps(list_files(path)).encode("utf8")

@@ -60,26 +60,26 @@ class Journal:
             )
 
     def part(self, number: int) -> Path:
-        """RETURNS (Path): The rows of a chunk."""
+        """Name the file with the rows of a chunk."""
         return self.folder / f"part-{number:06}{self.output.suffix}"
 
     def errors(self, number: int) -> Path:
-        """RETURNS (Path): The bad records of a chunk."""
+        """Name the file with the bad records of a chunk."""
         return self.folder / f"part-{number:06}.errors"
 
     def entry(self, number: int) -> Path:
-        """RETURNS (Path): The entry that says that a chunk is done."""
+        """Name the file that says that a chunk is done."""
         return self.folder / f"part-{number:06}.done"
 
     def read_entry(self, number: int) -> Optional[Dict[str, Any]]:
-        """RETURNS (Optional[Dict[str, Any]]): What a chunk gave, None if it is not done."""
+        """Read what a chunk gave. RETURNS (Optional[Dict[str, Any]]): Its entry, None if it is not done."""
         try:
             return json.loads(self.entry(number).read_text(encoding="utf8"))
         except FileNotFoundError:
             return None
 
     def count_attempt(self, number: int) -> int:
-        """RETURNS (int): How often workers have begun a chunk in this run, this time included."""
+        """Note that a worker begins a chunk. RETURNS (int): How often workers have, in this run and this time included."""
         with (self.folder / f"part-{number:06}.attempts").open("ab") as file_:
             file_.write(b".")
             return file_.tell()
@@ -103,11 +103,12 @@ class Journal:
         os.replace(unfinished, path)
 
     def _unfinished(self, path: Path) -> Path:
+        """Name a file that becomes another one when it is complete."""
         # A worker that was given up for dead may still write the same part.
         return path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")
 
     def iterate(self, n_chunks: int) -> Iterator[Dict[str, Any]]:
-        """YIELDS (Dict[str, Any]): The entries of all chunks in order."""
+        """Read the entries of all chunks in order."""
         for number in range(n_chunks):
             yield json.loads(self.entry(number).read_text(encoding="utf8"))
 

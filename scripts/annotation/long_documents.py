@@ -75,8 +75,9 @@ def get_cutting(nlp: Language) -> Cutting:
 
 
 def get_context(name: str, model: Model) -> int:
-    """RETURNS (int): Tokens on each side that the vector of a token depends on, beside those of the transformer.
+    """Find out how many neighbours the vector of a token depends on, beside those that the transformer sees.
 
+    RETURNS (int): Tokens on each side.
     RAISES (CuttingError): If that is not known.
     """
     context = 0
@@ -122,7 +123,7 @@ def annotate_long(nlp: Language, doc: Doc, cutting: Cutting) -> Doc:
 
 
 def find_seam(entities: List[Entity], first: int, last: int) -> int:
-    """RETURNS (int): The last token up to `last` before which no entity is open; `first` if there is none."""
+    """Find the last token up to `last` before which no entity is open; `first` if there is none."""
     for start, end, _ in reversed(entities):
         if start < last < end:
             return max(first, start)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Iterable, List
+from typing import Iterable, List, Union
 
 import pyarrow
 import pyarrow.parquet
@@ -135,11 +135,13 @@ class DocBinOutput:
         joined.to_disk(path)
 
 
+Output = Union[ParquetOutput, JsonLinesOutput, DocBinOutput]
+
 FORMATS = {".parquet": ParquetOutput, ".jsonl": JsonLinesOutput, ".spacy": DocBinOutput}
 
 
-def open_output(path: Path, with_text: bool):
-    """RETURNS (ParquetOutput / JsonLinesOutput / DocBinOutput): The writer that the file's ending asks for."""
+def open_output(path: Path, with_text: bool) -> Output:
+    """Choose the writer that a file's ending asks for. RAISES (UserError): If there is none."""
     if path.suffix not in FORMATS:
         raise UserError(f"{path} has an unknown ending. Name an output that ends with one of: {', '.join(FORMATS)}.")
     if path.is_dir():

@@ -39,17 +39,19 @@ class Records:
         self.errors: List[Dict[str, Any]] = []
 
     def add(self, file: str, number: int, id_: str, content: Union[str, Doc]) -> None:
+        """Add a good record."""
         self.places.append({"file": escape_name(file), self.unit: number, "id": id_})
         self.ids.append(id_)
         self.contents.append(content)
 
     def refuse(self, file: str, number: int, reason: Any, id_: Optional[str] = None) -> None:
+        """Add a bad record."""
         place = {"file": escape_name(file), self.unit: number}
         self.errors.append({**place, **({} if id_ is None else {"id": id_}), "reason": str(reason)})
 
 
 def decode(data: bytes) -> str:
-    """RETURNS (str): The text of bytes. RAISES (RecordError): If they are not UTF-8."""
+    """Decode bytes. RAISES (RecordError): If they are not UTF-8."""
     try:
         return data.decode("utf8")
     except UnicodeDecodeError as error:
@@ -57,19 +59,19 @@ def decode(data: bytes) -> str:
 
 
 def check_name(name: str) -> str:
-    """RETURNS (str): The name of a file. RAISES (RecordError): If it is not UTF-8, so that no row can have it as its id."""
+    """Check the name of a file. RAISES (RecordError): If it is not UTF-8, so that no row can have it as its id."""
     if escape_name(name) != name:
         raise RecordError("the file's name is not UTF-8")
     return name
 
 
 def escape_name(name: str) -> str:
-    """RETURNS (str): The name of a file as text that can be written: bytes that are not UTF-8 become \\xff and the like."""
+    """Make a text of a file's name that can be written: bytes that are not UTF-8 become \\xff and the like."""
     return os.fsencode(name).decode("utf8", "backslashreplace")
 
 
 def check_text(value: Any, field: str) -> str:
-    """RETURNS (str): The value of a record's text field. RAISES (RecordError): If it is no text."""
+    """Check the value of a record's text field. RAISES (RecordError): If it is no text."""
     if isinstance(value, bytes):
         return decode(value)
     if not isinstance(value, str):
@@ -83,7 +85,7 @@ def check_text(value: Any, field: str) -> str:
 
 
 def check_id(value: Any, field: str) -> str:
-    """RETURNS (str): The value of a record's id field. RAISES (RecordError): If it is neither text nor a whole number."""
+    """Check the value of a record's id field. RAISES (RecordError): If it is neither text nor a whole number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, (str, bytes)):
@@ -92,4 +94,5 @@ def check_id(value: Any, field: str) -> str:
 
 
 def describe(value: Any) -> str:
+    """Name the type of a value as JSON does."""
     return "null" if value is None else JSON_NAMES.get(type(value), f"of type {type(value).__name__}")

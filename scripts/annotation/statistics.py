@@ -1,5 +1,6 @@
 """Count documents, words and entities; show the most frequent entities and a sample."""
 
+import html
 from collections import Counter
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -50,14 +51,14 @@ class Statistics:
         self.sample.extend(other.sample[: SAMPLE - len(self.sample)])
 
     def to_json(self) -> Dict[str, Any]:
-        """RETURNS (Dict[str, Any]): The counts of a chunk, see `from_json`."""
+        """Pack the counts of a chunk for `from_json`."""
         entities = [[label, text, n] for (label, text), n in self.entities.items()]
         counts = {"documents": self.documents, "words": self.words, "failures": self.failures}
         return {**counts, "labels": self.labels, "notes": self.notes, "entities": entities, "sample": self.sample}
 
     @classmethod
     def from_json(cls, data: Dict[str, Any]) -> "Statistics":
-        """RETURNS (Statistics): The counts that `to_json` gave."""
+        """Unpack the counts that `to_json` gave."""
         statistics = cls(detailed=bool(data["entities"]))
         for name in ("documents", "words", "failures", "sample"):
             setattr(statistics, name, data[name])
@@ -68,7 +69,7 @@ class Statistics:
 
 
 def get_sample(id_: str, doc: Doc) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The beginning of a document, as displaCy takes it."""
+    """Cut off the beginning of a document, as displaCy takes it."""
     entities = [
         {"start": entity.start_char, "end": entity.end_char, "label": entity.label_}
         for entity in doc.ents
@@ -86,13 +87,13 @@ class Ranked(NamedTuple):
 
 
 def rank(entities: Dict[Tuple[str, str], int]) -> List[Ranked]:
-    """RETURNS (List[Ranked]): The most frequent entities, ties in alphabetical order."""
+    """List the most frequent entities, ties in alphabetical order."""
     ranked = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
     return [Ranked(label, text, n) for (label, text), n in ranked[:MOST_FREQUENT]]
 
 
 def report(statistics: Statistics) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): What `--stats` writes as JSON."""
+    """Count the entities of each label, and name the most frequent ones, for OUTPUT.stats.json."""
     by_label = {}
     for label in sorted(statistics.labels):
         own = {key: n for key, n in statistics.entities.items() if key[0] == label}
@@ -105,5 +106,12 @@ def report(statistics: Statistics) -> Dict[str, Any]:
 
 
 def render(statistics: Statistics) -> str:
-    """RETURNS (str): An HTML page with the sample, that loads nothing from elsewhere."""
-    return displacy.render(statistics.sample, style="ent", page=True, manual=True, jupyter=False)
+    """Show the sample as an HTML page that loads nothing from elsewhere."""
+    sample = [escape_names(document) for document in statistics.sample]
+    return displacy.render(sample, style="ent", page=True, manual=True, jupyter=False)
+
+
+def escape_names(document: Dict[str, Any]) -> Dict[str, Any]:
+    """Make the id and the labels of a document those of a page. displaCy escapes only the text."""
+    entities = [{**entity, "label": html.escape(entity["label"])} for entity in document["ents"]]
+    return {**document, "title": html.escape(document["title"]), "ents": entities}

@@ -43,7 +43,10 @@ class PlainTextInput:
                 pending, start, n_lines, number = pending[n:], end, n_lines + n, number + 1
 
     def _line_ends(self) -> Iterator[Tuple[Ints1d, bool]]:
-        """YIELDS (Tuple[Ints1d, bool]): Where lines end in a block, in bytes of the file; whether it is the last block."""
+        """Read the file in blocks.
+
+        YIELDS (Tuple[Ints1d, bool]): Where lines end in a block, in bytes of the file; whether it is the last block.
+        """
         size = self.path.stat().st_size
         position = 0
         with self.path.open("rb") as file_:
@@ -58,7 +61,7 @@ class PlainTextInput:
                 yield ends, position == size
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
-        """RETURNS (Records): The records of a chunk."""
+        """Read the records of a chunk."""
         with self.path.open("rb") as file_:
             file_.seek(chunk.start)
             lines = file_.read(chunk.end - chunk.start).removesuffix(b"\n").split(b"\n")
@@ -91,6 +94,7 @@ class JsonLinesInput(PlainTextInput):
         self.id_field = id_field
 
     def parse(self, records: Records, number: int, line: bytes) -> None:
+        """Add the record of a line to the good or the bad ones."""
         id_ = None if self.id_field else str(number)
         try:
             record = parse_object(line)
@@ -102,6 +106,7 @@ class JsonLinesInput(PlainTextInput):
 
 
 def parse_object(line: bytes) -> Dict[str, Any]:
+    """Parse a line of JSON. RAISES (RecordError): If it is no object."""
     text = decode(line)
     try:
         record = json.loads(text)
@@ -113,6 +118,7 @@ def parse_object(line: bytes) -> Dict[str, Any]:
 
 
 def get_field(record: Dict[str, Any], field: str) -> Any:
+    """Take a value from a record. RAISES (RecordError): If it is missing."""
     if field not in record:
         raise RecordError(f"field {field!r} is missing")
     return record[field]
@@ -128,7 +134,7 @@ class FolderInput:
         self.path = path
 
     def plan(self, chunk_size: int) -> Iterator[Chunk]:
-        """YIELDS (Chunk): The files in the order of their paths, at most `chunk_size` in a chunk."""
+        """Cut the files, in the order of their paths, into chunks of at most `chunk_size`."""
         files = list_files(self.path)
         start = number = size = 0
         for end, (_, n_bytes, _) in enumerate(files):
@@ -140,10 +146,11 @@ class FolderInput:
             yield self._cut(number, start, len(files), files)
 
     def _cut(self, number: int, start: int, end: int, files: List[Tuple[str, int, int]]) -> Chunk:
+        """Make a chunk of some of the files."""
         return Chunk(number, start + 1, end - start, start, end, files=tuple(name for name, _, _ in files[start:end]))
 
     def read(self, chunk: Chunk, vocab: Vocab) -> Records:
-        """RETURNS (Records): The records of a chunk."""
+        """Read the records of a chunk."""
         records = Records("record")
         for number, name in enumerate(chunk.files, start=chunk.first):
             file_ = self.path / name
@@ -157,6 +164,9 @@ class FolderInput:
 
 
 def list_files(folder: Path) -> List[Tuple[str, int, int]]:
-    """RETURNS (List[Tuple[str, int, int]]): Path in the folder, size and time of change of each .txt file, sorted."""
+    """List the .txt files of a folder, sorted.
+
+    RETURNS (List[Tuple[str, int, int]]): Path in the folder, size and time of change of each.
+    """
     files = ((path, path.stat()) for path in folder.rglob("*.txt") if path.is_file())
     return sorted((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns) for path, stat in files)

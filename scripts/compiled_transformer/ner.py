@@ -16,6 +16,7 @@ from thinc.types import Floats2d, Floats4d, Ints1d
 
 from .observation import TOKEN_VECTORS, Observer
 
+LONG_ENTITY = 8  # Tokens, beyond which entities are followed one after the other.
 TOKENS_AT_ONCE = 4096  # Bounds the wide vectors of the heads in memory.
 FACTORY = "greedy_ner"
 DEFAULT_CONFIG = {
@@ -197,31 +198,68 @@ def find_entities(moves: Moves, features: Floats4d, docs: List[Doc]) -> List[Ent
     starts = numpy.flatnonzero(~moves.is_outside[chosen])
     begins = numpy.flatnonzero(moves.is_begin[chosen[starts]])
     ends = starts + 1
-    while len(begins):
+    while len(begins) and ends[begins[0]] - starts[begins[0]] < LONG_ENTITY:
+        token = ends[begins]
         ends[begins] += 1
-        first, token = starts[begins], ends[begins] - 1
-        # An entity is as long as the transition "inside" is valid and at least as good as "last".
-        inside, last = moves.inside[chosen[first]], moves.last[chosen[first]]
-        inside_scores, last_scores = (
-            numpy.where(
-                moves.is_unseen[numbers],
-                UNSEEN,
-                (
-                    features[token + 1, 0, numbers]
-                    + features[first + 1, 1, numbers]
-                    + features[token, 2, numbers]
-                    + moves.bias[numbers]
-                ).max(axis=-1),
-            )
-            for numbers in (inside, last)
+        begins = begins[goes_on[token] & goes_inside(moves, features, chosen[starts[begins]], starts[begins], token)]
+    is_long = numpy.zeros(len(starts), dtype=bool)
+    is_long[begins] = True
+    kept, free = [], 0
+    # What starts inside of an earlier entity is none. So each token of a long entity is looked at once here, and not
+    # again for each of those that may begin one inside of it.
+    for number, (start, end, goes_far) in enumerate(zip(starts.tolist(), ends.tolist(), is_long.tolist())):
+        if start >= free:
+            free = find_end(moves, features, chosen[start], start, end, goes_on) if goes_far else end
+            ends[number] = free
+            kept.append(number)
+    return split_entities(starts[kept], ends[kept], moves.labels[chosen[starts[kept]]], doc_ends)
+
+
+def goes_inside(moves: Moves, features: Floats4d, begin: Ints1d, first: Ints1d, token: Ints1d) -> "numpy.ndarray":
+    """Tell whether open entities go on after their next token: "inside" is at least as good as "last".
+
+    begin (Ints1d): *Shape:* (n,). The transition that began each entity.
+    first (Ints1d): *Shape:* (n,). Its first token.
+    token (Ints1d): *Shape:* (n,). The next one.
+    RETURNS (numpy.ndarray): *Shape:* (n,).
+    """
+    inside, last = moves.inside[begin], moves.last[begin]
+    inside_scores, last_scores = (
+        numpy.where(
+            moves.is_unseen[numbers],
+            UNSEEN,
+            (
+                features[token + 1, 0, numbers]
+                + features[first + 1, 1, numbers]
+                + features[token, 2, numbers]
+                + moves.bias[numbers]
+            ).max(axis=-1),
         )
-        is_inside = (inside_scores > last_scores) | ((inside_scores == last_scores) & (inside < last))
-        begins = begins[goes_on[token] & is_inside]
-    return split_entities(starts, ends, moves.labels[chosen[starts]], doc_ends)
+        for numbers in (inside, last)
+    )
+    return (inside_scores > last_scores) | ((inside_scores == last_scores) & (inside < last))
+
+
+def find_end(moves: Moves, features: Floats4d, begin: int, first: int, token: int, goes_on: "numpy.ndarray") -> int:
+    """Follow one entity to its end, over twice as many tokens each time.
+
+    token (int): The next token.
+    goes_on (numpy.ndarray): *Shape:* (n_tokens,). Whether an entity may go on after a token.
+    RETURNS (int): The end.
+    """
+    n_tokens = LONG_ENTITY
+    while True:
+        tokens = numpy.arange(token, min(token + n_tokens, len(goes_on)))
+        same = numpy.full(len(tokens), begin), numpy.full(len(tokens), first)
+        is_end = ~(goes_on[tokens] & goes_inside(moves, features, *same, tokens))
+        if is_end.any():
+            return int(tokens[is_end.argmax()]) + 1
+        token += len(tokens)
+        n_tokens *= 2
 
 
 def split_entities(starts: Ints1d, ends: Ints1d, labels: Ints1d, doc_ends: Ints1d) -> List[Entities]:
-    """Leave out what starts inside of an earlier entity, and number the tokens of each Doc from 0.
+    """Number the tokens of each Doc from 0.
 
     starts (Ints1d): *Shape:* (n_entities,). First tokens, numbered through all Docs, ascending.
     ends (Ints1d): *Shape:* (n_entities,). Ends, in the same Doc as the start.
@@ -232,10 +270,7 @@ def split_entities(starts: Ints1d, ends: Ints1d, labels: Ints1d, doc_ends: Ints1
     entities = [Entities() for _ in doc_ends]
     numbers = numpy.searchsorted(doc_ends, starts, side="right")
     doc_starts = [0, *doc_ends.tolist()]
-    free = 0
     for number, start, end, label in zip(numbers.tolist(), starts.tolist(), ends.tolist(), labels.tolist()):
-        if start >= free:
-            offset = doc_starts[number]
-            entities[number].append((start - offset, end - offset, label))
-            free = end
+        offset = doc_starts[number]
+        entities[number].append((start - offset, end - offset, label))
     return entities

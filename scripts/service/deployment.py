@@ -2,20 +2,11 @@
 
 import contextlib
 import logging
-import os
-import secrets
 from typing import Iterator
 
-# Before Ray is imported. No telemetry; no request logs; a machine without a GPU is no reason to hide one later.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Who reaches Ray's own ports can run programs. So they are open to this machine only, as on Windows and macOS always
-# (on Linux `ray.init` replaces 127.0.0.1 by the address in the network), and all of them, also those that Ray Serve
-# opens to the network nevertheless, to nobody without the token.
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-os.environ["RAY_AUTH_MODE"] = "token"
-os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex()
+from ..common.ray_start import import_ray, run_ray_here
+
+import_ray(here=True)  # Sets what Ray Serve reads while it is imported.
 
 import ray  # noqa: E402
 from ray import serve  # noqa: E402
@@ -42,15 +33,7 @@ def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) ->
     threads (int): Threads of each replica's engine.
     RAISES (UserError): If a replica can't load the pipeline, or there are too few GPUs.
     """
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE,
-    )
-    try:
+    with run_ray_here(OBJECT_STORE):
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         gpus = ray.cluster_resources().get("GPU", 0)
         if settings.gpus_per_worker * settings.workers > gpus:
@@ -61,8 +44,6 @@ def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) ->
         front = deploy(pipeline, settings, threads)
         yield
         front.drain.remote().result()
-    finally:
-        ray.shutdown()
 
 
 def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) -> DeploymentHandle:

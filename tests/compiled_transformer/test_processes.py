@@ -144,7 +144,7 @@ from pathlib import Path
 import spacy
 from scripts.compiled_transformer import cpu
 path, texts, quota, threads = json.loads(sys.argv[1])
-cpu.CPU_QUOTA = Path(quota)
+cpu.CGROUPS = Path(quota)
 nlp = spacy.load(path, config={"components.transformer.threads": threads})
 nlp(texts[0])  # What starts looks at the cores one by one.
 work = threading.Thread(target=lambda: list(nlp.pipe(texts * 20)))
@@ -159,5 +159,5 @@ while work.is_alive():  # Threads are pinned only while they compute.
 print(json.dumps(sorted(cores)))
 """
     threads = None if limit == "quota" else 1
-    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path / "cpu.max"), threads])
+    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path), threads])
     assert cores == [len(os.sched_getaffinity(0))]

@@ -1,0 +1,66 @@
+"""A worker without Ray: every input and output, and documents that the pipeline fails on."""
+
+import pytest
+import spacy
+
+pytest.importorskip("ray")
+
+
+from .runs import N_TEXTS, make_worker, run_worker, write_input
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.parquet", "in.txt", "in.spacy", "folder"])
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".spacy"])
+def test_every_format(name, ending, tmp_path, compiled_path, texts, expected):
+    source, output = tmp_path / name, tmp_path / f"out{ending}"
+    write_input(source, texts)
+    rows, errors = run_worker(make_worker(compiled_path, source, output), source, output)
+    assert not errors
+    order = list(range(N_TEXTS))
+    ids = [str(number + 1) for number in order]
+    if name == "folder":
+        order.sort(key=lambda number: (number % 3, number))
+        ids = [f"{number % 3}/{number:03}.txt" for number in order]
+    assert [row["id"] for row in rows] == ids
+    assert [row["text"] for row in rows] == [texts[number] for number in order]
+    assert [row["entities"] for row in rows] == [expected[number] for number in order]
+    assert any(expected)
+
+
+def test_a_document_that_the_pipeline_fails_on_spoils_no_other(tmp_path, compiled_path, texts, expected):
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    write_input(source, [*texts[:3], "poison", *texts[3:6]])
+    worker = make_worker(compiled_path, source, output)
+    worker.load()
+    make_doc = worker.nlp.tokenizer
+
+    def fail(text):
+        if text == "poison":
+            raise ValueError("poisoned")
+        return make_doc(text)
+
+    worker.nlp.tokenizer = fail
+    rows, errors = run_worker(worker, source, output)
+    assert [row["entities"] for row in rows] == expected[:6]
+    assert [(error["line"], error["reason"]) for error in errors] == [(4, "the pipeline failed: ValueError: poisoned")]
+
+
+def test_a_plain_spacy_pipeline(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "PER", "pattern": "Ada"}])
+    nlp.to_disk(tmp_path / "pipeline")
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    write_input(source, ["Ada lives .", "Ada " * 30])
+    worker = make_worker(tmp_path / "pipeline", source, output, long_words=10)
+    rows, errors = run_worker(worker, source, output)
+    assert [len(row["entities"]) for row in rows] == [1, 30]
+    assert not errors and "no compiled transformer" in worker.whole_reason
+
+
+def test_a_text_that_kills_every_worker_ends_the_run(tmp_path, compiled_path, jsonl):
+    worker = make_worker(compiled_path, jsonl, tmp_path / "out.jsonl", text_field="body")
+    worker.journal.start({})
+    chunk = next(worker.input.plan(10))
+    for _ in range(5):
+        worker.journal.count_attempt(chunk.number)
+    assert "workers died 5 times at records 1 to 10" in worker.process(chunk)["problem"]
