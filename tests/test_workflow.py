@@ -18,7 +18,7 @@ from scripts import compiled_transformer  # noqa: F401
 
 from .helpers import ROOT, read_docs, read_sentences
 
-FILES = ("project.yml", "requirements.txt", "README.md", "configs", "scripts")
+FILES = ("project.yml", "requirements.txt", "COMMANDS.md", "configs", "scripts")
 STEPS = ["encoder", "corpus", "train", "optimize", "evaluate", "benchmark", "package"]
 
 
@@ -90,14 +90,11 @@ def test_package_has_the_language_in_its_name(project):
     assert commands["package"]["outputs"] == ["packages/de_tiny-1.2.3/dist/de_tiny-1.2.3-py3-none-any.whl"]
 
 
-def test_readme_is_up_to_date(project):
-    before = (project / "README.md").read_text(encoding="utf8")
-    if "AUTO-GENERATED DOCS START" not in before:
-        pytest.skip("README.md has no markers for `spacy project document` yet")
-    run_project(project, "document", "--output", "README.md")
-    assert (project / "README.md").read_text(encoding="utf8") == before, (
-        "Run `python -m spacy project document --output README.md`"
-    )
+def test_the_list_of_commands_is_up_to_date(project):
+    written = project / "COMMANDS.md"
+    before = written.read_text(encoding="utf8")
+    run_project(project, "document", "--output", written.name)
+    assert written.read_text(encoding="utf8") == before, "Run `python -m spacy project document --output COMMANDS.md`"
 
 
 @pytest.mark.slow
