@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import spacy
 import torch
@@ -14,7 +14,6 @@ from spacy.tokens import Doc
 from ..common.corpora import choose_docs, choose_evenly
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
-from ..compiled_transformer.windows import get_strided_windows
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact_writer import finish_artefact
 from .export import export_onnx
@@ -53,19 +52,11 @@ class Workbench(NamedTuple):
     @property
     def calibration(self) -> List[Dict[str, ndarray]]:
         """Windows of train text as the encoder's inputs, each (1, length)."""
-        texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
+        texts = self.reference.cut_texts(self.train)
         return [
             dict(self.reference.tokenizer(text, truncation=True, return_token_type_ids=False, return_tensors="np"))
             for text in choose_evenly(texts, CALIBRATION_WINDOWS)
         ]
-
-    def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
-        """RETURNS (Iterable[Tuple[int, int]]): Start and end of windows as the pipeline makes them, without overlap."""
-        settings = self.reference.settings
-        if settings["spans"] == "sent" and doc.has_annotation("SENT_START"):
-            return [(sent.start, sent.end) for sent in doc.sents]
-        window = settings.get("window", self.reference.max_length // 2)
-        return get_strided_windows(len(doc), window, window)
 
 
 class Candidate(NamedTuple):
