@@ -46,7 +46,10 @@ def doctor_cli(
 
 
 def examine() -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): "machine", "gpus" (names), and "candidates": why not, or None if it will be tried."""
+    """Look at this machine.
+
+    RETURNS (Dict[str, Any]): "machine", "gpus" (names), and "candidates": why not, or None if it will be tried.
+    """
     return {
         "machine": describe_machine(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -1,26 +1,16 @@
 """Score the trained and the compiled pipeline with spaCy's own evaluation.
 
-The way of the data: two pipelines and a .spacy corpus -> metrics/{reference,compiled}.json
+The data flow: two pipelines and a .spacy corpus -> metrics/{reference,compiled}.json
 """
 
 from pathlib import Path
-from typing import Any, Dict
 
-import srsly
-import tqdm
 import typer
 from typer import Argument as Arg
 from typer import Option as Opt
-from wasabi import msg
 
-from . import compiled_transformer  # noqa: F401
-from .benchmarking.scores import score
+from .benchmarking.evaluate import evaluate, print_scores
 from .common.console import exit_on_user_error
-from .common.corpora import read_corpus
-from .common.files import check_folder, replace_when_done
-from .common.pipelines import check_pipelines, require_gpu
-
-SCORES = {"ents_f": "Entity F1", "ents_p": "Entity precision", "ents_r": "Entity recall"}
 
 
 def evaluate_cli(
@@ -39,56 +29,6 @@ def evaluate_cli(
     with exit_on_user_error():
         scores = evaluate(reference, compiled, corpus, metrics_dir, gpu=gpu, silent=False)
     print_scores(scores["reference"], scores["compiled"])
-
-
-def evaluate(
-    reference: Path, compiled: Path, corpus: Path, metrics_dir: Path, *, gpu: int = -1, silent: bool = True
-) -> Dict[str, Dict[str, Any]]:
-    """Write reference.json and compiled.json, both or none.
-
-    reference (Path): Folder of the trained pipeline.
-    compiled (Path): Folder of the compiled pipeline.
-    corpus (Path): Annotated corpus in .spacy format.
-    metrics_dir (Path): Folder for the two files.
-    gpu (int): GPU to use, -1 for the CPU.
-    silent (bool): Show no progress bar.
-    RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them.
-    RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
-    """
-    check_pipelines(reference, compiled)
-    check_folder(metrics_dir)
-    read_corpus(corpus)
-    require_gpu(gpu)
-    progress = tqdm.tqdm({"reference": reference, "compiled": compiled}.items(), disable=silent, leave=False)
-    scores = {}
-    for name, path in progress:
-        progress.set_description(f"Evaluating {name}")
-        scores[name] = score(path, corpus, gpu)
-    with (
-        replace_when_done(metrics_dir / "reference.json") as reference_file,
-        replace_when_done(metrics_dir / "compiled.json") as compiled_file,
-    ):
-        srsly.write_json(reference_file, scores["reference"])
-        srsly.write_json(compiled_file, scores["compiled"])
-    return scores
-
-
-def print_scores(reference: Dict[str, Any], compiled: Dict[str, Any]) -> None:
-    pairs = {title: (reference[key], compiled[key]) for key, title in SCORES.items()}
-    by_label = reference["ents_per_type"], compiled["ents_per_type"]
-    for label in sorted({*by_label[0], *by_label[1]}):
-        # A label that is not in gold is in the scores of the pipeline that found it only.
-        pairs[f"F1 of {label}"] = tuple(scores.get(label, {"f": 0.0})["f"] for scores in by_label)
-    msg.table(
-        [
-            # Adding 0.0 takes the sign from a difference of -0.00.
-            (title, f"{100 * before:.2f}", f"{100 * after:.2f}", f"{round(100 * (after - before), 2) + 0.0:+.2f}")
-            for title, (before, after) in pairs.items()
-        ],
-        header=("", "Reference", "Compiled", "Difference"),
-        aligns=("l", "r", "r", "r"),
-        divider=True,
-    )
 
 
 if __name__ == "__main__":

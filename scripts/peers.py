@@ -7,7 +7,7 @@ It needs an environment of its own, which the project itself does not:
     python -m pip install --no-deps nebullvm==0.10.0
     python -m scripts.peers training/model-best training/model-compiled corpus/test.spacy metrics
 
-The way of the data: two pipelines and a .spacy corpus -> metrics/peers.{json,md}
+The data flow: two pipelines and a .spacy corpus -> metrics/peers.{json,md}
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Train with several batch sizes and learning rates, and put time, speed and F1 into one table.
 
-The way of the data: as `scripts.train`, once for each pair -> training/sweep/NAME, metrics/sweep.{json,md}
+The data flow: as `scripts.train`, once for each pair -> training/sweep/NAME, metrics/sweep.{json,md}
 """
 
 import math
@@ -10,17 +10,12 @@ from typing import Any, List
 import typer
 from typer import Argument as Arg
 from typer import Option as Opt
-from wasabi import msg
 
 from .common.console import UserError, exit_on_user_error
 from .training.overrides import parse_overrides
-from .training.sweep import (
-    BATCH_SIZES,
-    HEADER,
-    LEARNING_RATES,
-    make_row,
-    sweep,
-)
+from .training.settings import TrainingSettings
+from .training.sweep import BATCH_SIZES, LEARNING_RATES, sweep
+from .training.sweep_report import print_table
 
 
 def sweep_cli(
@@ -47,17 +42,25 @@ def sweep_cli(
     overridden, as in `spacy train`.
     """
     with exit_on_user_error():
-        rows = sweep(
-            config, corpus_dir, encoder, output_dir, metrics_dir,
+        overrides = parse_overrides(context.args)
+        runs = sweep(
+            TrainingSettings(config, corpus_dir, encoder, output_dir, metrics_dir, gpu, overrides=overrides),
             batch_sizes=parse_numbers("--batch-sizes", batch_sizes, int),
             learning_rates=parse_numbers("--learning-rates", learning_rates, float),
-            epochs=epochs, gpu=gpu, overrides=parse_overrides(context.args),
-        )  # fmt: skip
-    msg.table([make_row(row) for row in rows], header=HEADER, aligns=(*"rrrrrrrl",), divider=True)
+            epochs=epochs,
+        )
+    print_table(runs)
 
 
 def parse_numbers(option: str, text: str, kind: type) -> List[Any]:
-    """RAISES (UserError): If the text is not a list of positive numbers of that kind."""
+    """Read a list of positive numbers.
+
+    option (str): The option that it was given with.
+    text (str): Numbers with commas between.
+    kind (type): `int` or `float`.
+    RETURNS (List[Any]): The numbers.
+    RAISES (UserError): If the text is something else.
+    """
     try:
         numbers = [kind(part) for part in text.split(",")]
     except ValueError:

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from scripts import encoder
 from scripts.common.console import UserError
-from scripts.encoder import PACKAGED_ENCODERS, encoder_cli, save_encoder
+from scripts.encoder import encoder_cli
+from scripts.training.pretrained_encoder import PACKAGED_ENCODERS, save_encoder
 
 from .helpers import ROOT, assert_refused, run_command
 
@@ -188,7 +188,7 @@ def test_refusal_makes_no_folder(tmp_path):
 
 
 def test_packaged_encoder_that_is_not_installed_is_refused(old, monkeypatch):
-    monkeypatch.setitem(encoder.PACKAGED_ENCODERS, "tiny-encoder", ("no_such_package", "model"))
+    monkeypatch.setitem(PACKAGED_ENCODERS, "tiny-encoder", ("no_such_package", "model"))
     before = read_files(old)
     result = run_command(encoder_cli, "tiny-encoder", old)
     assert_refused(result, "tiny-encoder comes from the PyPI package no-such-package", "spacy project run setup")

@@ -8,7 +8,8 @@ import spacy
 import srsly
 from spacy.cli.evaluate import evaluate as evaluate_with_spacy
 
-from scripts.evaluate import evaluate, evaluate_cli, print_scores
+from scripts.benchmarking.evaluate import evaluate, print_scores
+from scripts.evaluate import evaluate_cli
 
 from .helpers import assert_refused, run_command
 

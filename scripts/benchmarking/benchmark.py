@@ -1,6 +1,5 @@
 """Measure a trained and the compiled pipeline, side by side."""
 
-import itertools
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -20,9 +19,8 @@ from .lengths import compare_length, list_lengths
 from .plots import draw_length_plot, draw_plot
 from .process import PipelineError, PipelineProcess
 from .tables import make_markdown
-from .timing import Throughput, compare_latency, compare_throughput, summarize
+from .timing import BATCH_SIZES, Throughput, choose_batch_texts, compare_latency, compare_throughput, summarize
 
-BATCH_SIZES = (1, 32, 64, 128)
 LOADS = 3  # The first may wait for the disk; the median doesn't.
 
 
@@ -84,22 +82,6 @@ def benchmark(
         }
     )
     return metrics
-
-
-def choose_batch_texts(docs: Sequence[Doc], n_words: int) -> List[str]:
-    """Choose the texts for the throughput.
-
-    RETURNS (List[str]): Documents of about `n_words` words together, and enough for one of the largest batches; those
-        of a small corpus are repeated.
-    """
-    texts: List[str] = []
-    words = 0
-    for doc in itertools.cycle(docs):
-        if words >= n_words and len(texts) >= max(BATCH_SIZES):
-            return texts
-        texts.append(doc.text)
-        words += len(doc)
-    return texts
 
 
 def measure(

@@ -1,14 +1,17 @@
 """Time two pipelines against each other, alternating, so that a machine whose speed drifts treats both alike."""
 
+import itertools
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 import numpy
 from numpy.typing import ArrayLike
+from spacy.tokens import Doc
 from thinc.types import Floats2d
 
 from .process import PipelineProcess
 
+BATCH_SIZES = (1, 32, 64, 128)
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
@@ -36,6 +39,23 @@ class Throughput(NamedTuple):
         """
         draws = numpy.random.default_rng(seed).choice(self.ratios, (2000, len(self.ratios)))
         return numpy.percentile(numpy.median(draws, axis=1), [2.5, 97.5]).tolist()
+
+
+def choose_batch_texts(docs: Sequence[Doc], n_words: int) -> List[str]:
+    """Choose the texts for the throughput.
+
+    docs (Sequence[Doc]): The corpus.
+    n_words (int): Words of the texts together, at least.
+    RETURNS (List[str]): Texts of Docs, and enough for one of the largest batches; those of a small corpus are repeated.
+    """
+    texts: List[str] = []
+    words = 0
+    for doc in itertools.cycle(docs):
+        if words >= n_words and len(texts) >= max(BATCH_SIZES):
+            break
+        texts.append(doc.text)
+        words += len(doc)
+    return texts
 
 
 def take_turns(runs: Mapping[Key, Callable[[], Result]], rounds: Iterable[Any]) -> Dict[Key, List[Result]]:

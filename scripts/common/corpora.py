@@ -30,14 +30,17 @@ def load_docs(path: Path, vocab: Optional[Vocab] = None) -> List[Doc]:
         ) from error
 
 
-def read_corpus(path: Path) -> List[Doc]:
+def read_corpus(path: Path, *, purpose: str = "compared on") -> List[Doc]:
     """Read a .spacy corpus that has entities.
 
+    path (Path): The file.
+    purpose (str): What it is for, as the message has it: nothing can be "compared on" a corpus without entities.
+    RETURNS (List[Doc]): The Docs.
     RAISES (UserError): If it is missing, can't be read, or holds no entities.
     """
     docs = load_docs(path)
     if not any(doc.ents for doc in docs):
-        raise UserError(f"{path} holds no entities, so nothing can be compared on it. Use an annotated corpus.")
+        raise UserError(f"{path} holds no entities, so nothing can be {purpose} it. Use an annotated corpus.")
     return docs
 
 

@@ -2,21 +2,21 @@
 
 import contextlib
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy
-import srsly
 import tqdm
 from spacy.tokens import Doc
 
 from ..benchmarking.process import PipelineError
-from ..benchmarking.timing import Throughput
+from ..benchmarking.timing import Throughput, take_turns
 from ..common.console import UserError
 from ..common.corpora import choose_docs, read_corpus, require_sentences
-from ..common.files import replace_when_done
 from ..common.machine import describe_machine
 from ..common.pipelines import check_pipelines
+from ..common.reporting import write_json, write_reports, write_text
 from .peer_process import PeerProcess
 from .peer_report import make_markdown
 from .peer_runtimes import COMPILED, DOCUMENTS, PEERS, STOCK
@@ -76,12 +76,12 @@ def compare(
         "peers": peers,
         "failed": failed,
     }
-    with (
-        replace_when_done(metrics_dir / "peers.json") as json_file,
-        replace_when_done(metrics_dir / "peers.md") as markdown_file,
-    ):
-        srsly.write_json(json_file, metrics)
-        markdown_file.write_text(make_markdown(metrics), encoding="utf8")
+    write_reports(
+        {
+            metrics_dir / "peers.json": write_json(metrics),
+            metrics_dir / "peers.md": write_text(make_markdown(metrics)),
+        }
+    )
     return metrics
 
 
@@ -90,37 +90,34 @@ def measure(
 ) -> Tuple[Dict[str, Dict[str, Any]], Dict[str, str]]:
     """Measure all peers in turn.
 
+    reference (Path): Folder of the trained pipeline.
+    compiled (Path): Folder of the compiled pipeline.
+    docs (List[Doc]): What they run on, with sentences.
+    rounds (int): Rounds that count, after those that find the best batches.
+    silent (bool): Show no progress bar.
     RETURNS (Tuple): By name the numbers of the peers that run, and the reasons why others don't.
     RAISES (UserError): If one of the two pipelines fails.
     """
     words = sum(map(len, docs))
     processes: Dict[str, PeerProcess] = {}
     settings: Dict[str, Setting] = {}
-    speeds: Dict[str, List[float]] = {}
     failed: Dict[str, str] = {}
-    with (
-        contextlib.ExitStack() as stack,
-        tqdm.tqdm(total=len(PEERS) + rounds, unit="step", disable=silent, leave=False) as progress,
-    ):
-        for name in PEERS:
-            progress.set_description(f"Preparing {name}")
+    with contextlib.ExitStack() as stack:
+        for name in tqdm.tqdm(PEERS, unit="peer", desc="Preparing", disable=silent, leave=False):
             try:
                 process = stack.enter_context(PeerProcess(name, compiled if name == COMPILED else reference))
                 settings[name] = choose_setting(process, PEERS[name].units, docs)
                 processes[name] = process
-                speeds[name] = []
             except PipelineError as error:
                 if name in (STOCK, COMPILED):
                     raise UserError(f"A pipeline failed: {str(error).rstrip('.')}.") from error
                 failed[name] = str(error)
-            progress.update()
-        for number in range(rounds):
-            progress.set_description(f"Round {number + 1}")
-            for name, process in processes.items():
-                texts = get_texts(docs, settings[name].unit)
-                seconds = process.throughput(texts, settings[name].batch_size)["seconds"]
-                speeds[name].append(words / seconds)
-            progress.update()
+        runs = {
+            name: partial(process.throughput, get_texts(docs, settings[name].unit), settings[name].batch_size)
+            for name, process in processes.items()
+        }
+        results = take_turns(runs, tqdm.trange(rounds, unit="round", desc="Timing", disable=silent, leave=False))
+        speeds = {name: [words / result["seconds"] for result in of_peer] for name, of_peer in results.items()}
         peers = {
             name: {
                 "title": PEERS[name].title,
@@ -135,7 +132,13 @@ def measure(
 
 
 def choose_setting(process: PeerProcess, units: Sequence[str], docs: List[Doc]) -> Setting:
-    """RETURNS (Setting): The one in which a peer is fastest."""
+    """Find the setting in which a peer is fastest.
+
+    process (PeerProcess): The peer.
+    units (Sequence[str]): What its texts may be.
+    docs (List[Doc]): What it runs on.
+    RETURNS (Setting): Unit and batch size.
+    """
     seconds: Dict[Setting, float] = {}
     for unit in units:
         texts = get_texts(docs, unit)
@@ -146,12 +149,16 @@ def choose_setting(process: PeerProcess, units: Sequence[str], docs: List[Doc]) 
 
 
 def get_texts(docs: Sequence[Doc], unit: str) -> List[str]:
-    """RETURNS (List[str]): The texts of the Docs, or of their sentences."""
+    """List the texts of Docs, or of their sentences.
+
+    docs (Sequence[Doc]): The Docs.
+    unit (str): DOCUMENTS or SENTENCES.
+    """
     if unit == DOCUMENTS:
         return [doc.text for doc in docs]
     return [sent.text for doc in docs for sent in doc.sents]
 
 
 def describe_ratio(throughput: Throughput) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): How many times as fast as stock, and its interval."""
+    """Say how many times as fast as stock a peer is, with the interval of it."""
     return {"ratio": throughput.speedup, "ratio_interval": throughput.interval()}

@@ -16,7 +16,7 @@ class PeerProcess(PipelineProcess):
     path (Path): Folder of the pipeline.
     """
 
-    worker = "scripts.comparison.worker"
+    worker = "scripts.comparison.peer_process"
 
     def __init__(self, name: str, path: Path) -> None:
         super().__init__(path, config={"peer": name})
@@ -26,17 +26,20 @@ class PeerWorker:
     """Start one peer and run what is asked for. Every method is a request; times are in seconds."""
 
     def load(self, path: str, gpu: int, config: Dict[str, Any]) -> Dict[str, float]:
+        """Start the peer and run a first text."""
         start = time.perf_counter()
         self.run = PEERS[config["peer"]].start(Path(path))
         self.run(["A first text starts the engine."], 1)
         return {"seconds": time.perf_counter() - start}
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
+        """Run texts in batches."""
         start = time.perf_counter()
         self.run(texts, batch_size)
         return {"seconds": time.perf_counter() - start}
 
     def peak_memory(self) -> float:
+        """Read the most memory that this process has used, in 10^6 bytes."""
         return get_memory("VmHWM")
 
 

@@ -33,13 +33,20 @@ def make_rows(metrics: Dict[str, Any]) -> List[List[str]]:
 
 
 def print_table(metrics: Dict[str, Any]) -> None:
+    """Print the table, and why some peers are not in it.
+
+    metrics (Dict[str, Any]): What `compare` measured.
+    """
     msg.table(make_rows(metrics), title="Peers", header=HEADER, aligns=ALIGNS, divider=True)
     for name, reason in metrics["failed"].items():
         msg.warn(f"{name} does not run: {reason}")
 
 
 def make_markdown(metrics: Dict[str, Any]) -> str:
-    """RETURNS (str): A table, with a sentence before it on what was measured and where."""
+    """Write the table for a README, with a sentence before it on what was measured and where.
+
+    metrics (Dict[str, Any]): What `compare` measured.
+    """
     measured = metrics["measured"]
     texts = f"{measured['documents']:,} documents ({measured['words']:,} words) of {measured['corpus']}"
     parts = [

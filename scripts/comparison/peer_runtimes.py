@@ -34,6 +34,7 @@ def start_spacy(path: Path) -> Run:
 
 
 def run_spacy(nlp: Any) -> Run:
+    """Make a loaded pipeline run batches of texts."""
     return lambda texts, batch_size: list(nlp.pipe(texts, batch_size=batch_size))
 
 
@@ -73,7 +74,7 @@ def start_optimum(path: Path) -> Run:
 def start_nebullvm(path: Path) -> Run:
     """Run the trained pipeline with an encoder that nebullvm optimized, one window at a time.
 
-    It is the way of spaCy's own template (explosion/projects, experimental/ner_wikiner_speedster). nebullvm 0.10.0
+    spaCy's own template does it like this (explosion/projects, experimental/ner_wikiner_speedster). nebullvm 0.10.0
     can't export a model with today's torch by itself: it gets one that was exported, and its fastest result is run.
     """
     import spacy
@@ -119,7 +120,7 @@ def replace_encoder(model: Any, engine: Callable) -> None:
 
 
 def find_transformer(nlp: Any) -> Any:
-    """RETURNS (TransformerModel): The model of a trained pipeline's transformer."""
+    """Find the model of a trained pipeline's transformer."""
     models = (getattr(component, "model", None) for _, component in nlp.pipeline)
     return next(model for model in models if hasattr(model, "transformer"))
 
@@ -127,6 +128,7 @@ def find_transformer(nlp: Any) -> Any:
 def make_classifier(path: Path) -> "tuple[Any, Any]":
     """Put a token classification head on the encoder of a trained pipeline.
 
+    path (Path): Folder of the pipeline.
     RETURNS (tuple): The model and its tokenizer. It finds no entities: what would be made of them takes time too, and
         so the head is the one that is best for the speed.
     """
@@ -152,6 +154,7 @@ def make_classifier(path: Path) -> "tuple[Any, Any]":
 
 
 def make_pipeline(model: Any, tokenizer: Any) -> Run:
+    """Make a model run batches of texts in transformers' own pipeline."""
     from transformers import pipeline
 
     run = pipeline(

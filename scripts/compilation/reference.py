@@ -5,6 +5,7 @@ from typing import Any, Dict, List, NamedTuple, Set
 
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy_transformers.layers import TransformerListener
 from spacy_transformers.pipeline_component import Transformer
 from thinc.api import Model
@@ -12,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
 from ..compiled_transformer.engines import get_first_position
+from ..compiled_transformer.windows import get_windows
 
 SPAN_GETTERS = {
     "spacy-transformers.strided_spans.v1": "strided",
@@ -49,6 +51,20 @@ class Reference(NamedTuple):
         positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
         positions -= get_first_position(self.encoder)
         return min(positions, self.tokenizer.model_max_length)
+
+    def cut_texts(self, docs: List[Doc]) -> List[str]:
+        """Cut Docs into the texts that the encoder sees at once, as the pipeline does, but without overlap.
+
+        docs (List[Doc]): Docs of any length. Where the pipeline reads sentences, those without boundaries are cut by
+            length, and so are all of a pipeline that reads whole Docs.
+        """
+        window = self.settings.get("window", self.max_length // 2)
+        texts: List[str] = []
+        for doc in docs:
+            reads_sentences = self.settings["spans"] == "sent" and doc.has_annotation("SENT_START")
+            cuts = get_windows([doc], "sent" if reads_sentences else "strided", window, window)
+            texts.extend(doc[start:end].text for start, end in cuts)
+        return texts
 
 
 def load_reference(path: Path) -> Reference:

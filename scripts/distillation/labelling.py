@@ -41,7 +41,13 @@ def label_text(nlp: Language, source: Path, target: Path, *, silent: bool = True
 
 
 def read_docs(source: Path, nlp: Language) -> Iterator[Doc]:
-    """YIELDS (Doc): The documents of a source, tokenized and without annotations."""
+    """Read the documents of a source, tokenized and without annotations.
+
+    source (Path): Text with a document a line, or Docs in .spacy format.
+    nlp (Language): The pipeline that will annotate them.
+    YIELDS (Doc): The documents.
+    RAISES (UserError): If the source can't be read, or a line is longer than a document may be.
+    """
     if source.suffix == ".spacy":
         yield from (copy_for_prediction(doc, nlp) for doc in load_docs(source, nlp.vocab))
         return
@@ -55,7 +61,11 @@ def read_docs(source: Path, nlp: Language) -> Iterator[Doc]:
 
 
 def join_corpora(sources: List[Path], target: Path) -> None:
-    """Write one .spacy corpus that has the Docs of several."""
+    """Write one .spacy corpus that has the Docs of several.
+
+    sources (List[Path]): The corpora.
+    target (Path): The .spacy file to write.
+    """
     vocab = Vocab()
     docs = [doc for source in sources for doc in load_docs(source, vocab)]
     with replace_when_done(target) as path:

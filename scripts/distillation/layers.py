@@ -15,7 +15,7 @@ SAMPLE = "Ada Lovelace wrote to Charles Babbage in London."
 
 
 def choose_layers(n_layers: int) -> List[int]:
-    """RETURNS (List[int]): Every second layer, counted from 0, with the last one, from which the token vectors come."""
+    """Choose every second layer, counted from 0, with the last one, from which the token vectors come."""
     return list(range((n_layers - 1) % 2, n_layers, 2))
 
 
@@ -60,7 +60,7 @@ def drop_layers(reference: Reference, layers: List[int]) -> None:
 
 
 def find_stack(encoder: PreTrainedModel) -> Optional[ModuleList]:
-    """RETURNS (Optional[ModuleList]): The layers of an encoder; None if they share weights or are in several lists."""
+    """Find the layers of an encoder; there is no such list if they share weights or are in several lists."""
     n_layers = encoder.config.num_hidden_layers
     stacks = [module for module in encoder.modules() if isinstance(module, ModuleList) and len(module) == n_layers]
     return stacks[0] if len(stacks) == 1 else None

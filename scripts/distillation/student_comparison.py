@@ -1,22 +1,22 @@
 """Compare students with their teacher: score and time all on the same texts."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy
 import tqdm
 from spacy.tokens import Doc
 
-from ..benchmarking.benchmark import choose_batch_texts
 from ..benchmarking.process import PipelineError, PipelineProcess
 from ..benchmarking.scores import score
-from ..benchmarking.timing import Throughput, summarize
+from ..benchmarking.timing import Throughput, choose_batch_texts, run_throughput, summarize, take_turns
 from ..common.console import UserError
 from ..common.corpora import choose_sentences, read_corpus
 from ..common.machine import describe_machine, get_size_mb
 from ..compilation.gate import get_drop
-from .student_pipelines import Lesson, Student, say
+from .student_pipelines import Distillation, Student
 
 BATCH_SIZE = 128
 WORDS = 20000
@@ -27,34 +27,37 @@ TRAINED, COMPILED = "teacher", "teacher-compiled"
 Row = Dict[str, Any]
 
 
-def compare(lesson: Lesson, students: List[Student]) -> Row:
+def compare(distillation: Distillation, students: List[Student]) -> Row:
     """Score and time the teacher, trained and compiled, and its students.
 
-    lesson (Lesson): The teacher and the corpora.
+    distillation (Distillation): What all students have in common.
     students (List[Student]): Its students.
     RETURNS (Row): What is written to distill.json.
     RAISES (UserError): If a pipeline fails.
     """
+    gpu = distillation.settings.gpu
     compared = [
-        Student(TRAINED, "teacher", lesson.teacher, "the trained pipeline", {}),
-        Student(COMPILED, "teacher", lesson.compiled, "the same one, compiled; the others are compared with it", {}),
+        Student(TRAINED, "teacher", distillation.teacher, "the trained pipeline", {}),
+        Student(
+            COMPILED, "teacher", distillation.compiled, "the same one, compiled; the others are compared with it", {}
+        ),
         *students,
     ]
     paths = {student.name: student.path for student in compared}
-    gold = {split: lesson.corpora[split] for split in ("dev", "test")}
-    say(lesson, f"Scores on dev and test, and speed on dev, of {len(paths)} pipelines")
-    scores = score_pipelines(paths, gold, lesson.gpu)
+    gold = {split: distillation.corpora[split] for split in ("dev", "test")}
+    distillation.announce(f"Scores on dev and test, and speed on dev, of {len(paths)} pipelines")
+    scores = score_pipelines(paths, gold, gpu)
     for of_pipeline in scores.values():
         for split, found in of_pipeline.items():
             found["drop"] = get_drop(scores[COMPILED][split]["ents_f"], found["ents_f"])
     try:
         speeds = time_pipelines(
-            paths, COMPILED, read_corpus(gold["dev"]), rounds=ROUNDS, gpu=lesson.gpu, silent=lesson.silent
+            paths, COMPILED, read_corpus(gold["dev"]), rounds=ROUNDS, gpu=gpu, silent=distillation.silent
         )
     except PipelineError as error:
         raise UserError(f"A pipeline failed while it was measured: {str(error).rstrip('.')}.") from error
     return {
-        "machine": describe_machine(lesson.gpu),
+        "machine": describe_machine(gpu),
         "measured": {
             "corpus": gold["dev"].name,
             "words": WORDS,
@@ -102,29 +105,26 @@ def time_pipelines(
     RAISES (PipelineError): If a pipeline fails.
     """
     texts, sentences = choose_batch_texts(docs, WORDS), choose_sentences(docs, SENTENCES)
-    speeds: Dict[str, List[float]] = {name: [] for name in paths}
-    milliseconds: Dict[str, List[float]] = {name: [] for name in paths}
     with ExitStack() as stack:
         processes = {name: stack.enter_context(PipelineProcess(path, gpu=gpu)) for name, path in paths.items()}
-        for number in tqdm.trange(rounds + 1, unit="round", desc="Timing", disable=silent, leave=False):
-            for name, process in processes.items():
-                result = process.throughput(texts, BATCH_SIZE)
-                if number:
-                    speeds[name].append(result["words"] / result["seconds"])
-            for name, process in processes.items():
-                seconds = process.latency(sentences)
-                if number:
-                    milliseconds[name].extend(1000 * second for second in seconds)
-        return {
-            name: {
-                "words_per_second": float(numpy.median(speeds[name])),
-                "speedup": Throughput(speeds[baseline], speeds[name]).speedup,
-                "speedup_interval": Throughput(speeds[baseline], speeds[name]).interval(),
-                "p50_ms": summarize(milliseconds[name])["p50"],
-                "p99_ms": summarize(milliseconds[name])["p99"],
+        runs: Dict[Tuple[str, str], Callable[[], Any]] = {
+            **{("speed", name): partial(run_throughput, of, texts, BATCH_SIZE) for name, of in processes.items()},
+            **{("latency", name): partial(of.latency, sentences) for name, of in processes.items()},
+        }
+        results = take_turns(runs, tqdm.trange(rounds + 1, unit="round", desc="Timing", disable=silent, leave=False))
+        counted = {key: of_round[1:] for key, of_round in results.items()}
+        rows: Dict[str, Row] = {}
+        for name, process in processes.items():
+            speeds = Throughput(counted["speed", baseline], counted["speed", name])
+            latency = summarize(1000 * numpy.asarray(counted["latency", name]))
+            rows[name] = {
+                "words_per_second": float(numpy.median(speeds.compiled)),
+                "speedup": speeds.speedup,
+                "speedup_interval": speeds.interval(),
+                "p50_ms": latency["p50"],
+                "p99_ms": latency["p99"],
                 "load_seconds": process.load_seconds,
                 "peak_memory_mb": process.peak_memory(),
                 "size_mb": get_size_mb(paths[name]),
             }
-            for name, process in processes.items()
-        }
+        return rows

@@ -20,7 +20,10 @@ KINDS = {"teacher": MUTED, "encoder": COLORS["compiled"], "cnn": "#d55e00"}
 
 
 def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
-    """RETURNS (List[Tuple[str, ...]]): The table's rows."""
+    """Lay out the rows of the table.
+
+    report (Dict[str, Any]): What is in distill.json.
+    """
     return [
         (
             f"{row['name']} (chosen)" if row["name"] == report["chosen"] else row["name"],
@@ -40,19 +43,26 @@ def make_cells(report: Dict[str, Any]) -> List[Tuple[str, ...]]:
 
 
 def print_table(report: Dict[str, Any]) -> None:
+    """Print the table, and what the names mean.
+
+    report (Dict[str, Any]): What is in distill.json.
+    """
     msg.table(make_cells(report), header=HEADER, aligns=ALIGNS, divider=True)
     for row in report["pipelines"]:
         msg.text(f"{row['name']}: {row['about']}")
 
 
 def make_markdown(report: Dict[str, Any]) -> str:
-    """RETURNS (str): The table for a README, with what was measured and what the names mean."""
+    """Write the table for a README, with what was measured and what the names mean.
+
+    report (Dict[str, Any]): What is in distill.json.
+    """
     names = "\n".join(f"- {row['name']}: {row['about']}" for row in report["pipelines"])
     return "\n\n".join((describe_run(report), format_markdown(HEADER, ALIGNS, make_cells(report)), names)) + "\n"
 
 
 def describe_run(report: Dict[str, Any]) -> str:
-    """RETURNS (str): What was measured, on which machine, and how."""
+    """Say what was measured, on which machine, and how."""
     measured = report["measured"]
     return (
         f"Measured on {name_machine(report['machine'])}: throughput over about {measured['words']:,} words of "
@@ -99,6 +109,6 @@ def save_plot(report: Dict[str, Any], path: Path) -> None:
 
 
 def has_one_above(row: Dict[str, Any], rows: List[Dict[str, Any]]) -> bool:
-    """RETURNS (bool): Whether a label above a point would meet that of another one, as fast and better."""
+    """Tell whether a label above a point would meet that of another one, as fast and better."""
     better = (other for other in rows if other["test"]["ents_f"] > row["test"]["ents_f"])
     return any(abs(math.log2(other["words_per_second"] / row["words_per_second"])) < 1 for other in better)

@@ -17,7 +17,8 @@ from ..training.loop import MODEL_BEST, Trainer
 from ..training.precision import use_bf16
 from ..training.prepare import begin_training, trains_in_bf16
 from .layers import drop_layers, save_encoder
-from .vectors import Schedule, cut_windows, train_vectors
+from .settings import DistillationSettings
+from .vectors import tokenize_windows, train_vectors
 
 WARMUP_SHARE = 0.1
 EVALUATIONS = 8
@@ -28,10 +29,8 @@ def learn_vectors(
     layers: List[int],
     text: Path,
     output: Path,
+    settings: DistillationSettings,
     *,
-    schedule: Schedule,
-    seed: int = 0,
-    gpu: int = -1,
     silent: bool = True,
 ) -> Dict[str, Any]:
     """Make an encoder with fewer layers that gives nearly the teacher's vectors.
@@ -40,17 +39,23 @@ def learn_vectors(
     layers (List[int]): The layers to keep, counted from 0.
     text (Path): Corpus in .spacy format; what is annotated in it is not used.
     output (Path): Gets the encoder, as `scripts.train` takes it.
-    schedule (Schedule): How long and how fast it is trained.
-    seed (int): Of the training.
-    gpu (int): GPU to train on, -1 for the CPU.
+    settings (DistillationSettings): How it is trained: "vectors", "seed" and "gpu".
     silent (bool): Show no progress.
     RETURNS (Dict[str, Any]): "vector_errors", the mean squared error in each epoch.
     RAISES (UserError): If the layers can't be dropped, or the error is not finite.
     """
     teacher, student = load_reference(teacher_path), load_reference(teacher_path)
     drop_layers(student, layers)
-    windows = cut_windows(teacher, load_docs(text))
-    errors = train_vectors(student.encoder, teacher.encoder, windows, schedule, seed=seed, gpu=gpu, silent=silent)
+    windows = tokenize_windows(teacher, load_docs(text))
+    errors = train_vectors(
+        student.encoder,
+        teacher.encoder,
+        windows,
+        settings.vectors,
+        seed=settings.seed,
+        gpu=settings.gpu,
+        silent=silent,
+    )
     save_encoder(student, output)
     return {"vector_errors": errors}
 
@@ -61,11 +66,7 @@ def learn_labels(
     encoder: Path,
     corpora: Dict[str, Path],
     output: Path,
-    *,
-    steps: int,
-    learning_rate: float,
-    seed: int = 0,
-    gpu: int = -1,
+    settings: DistillationSettings,
 ) -> Dict[str, Any]:
     """Train a copy of the teacher with another encoder on labels.
 
@@ -76,13 +77,11 @@ def learn_labels(
     encoder (Path): From `learn_vectors`.
     corpora (Dict[str, Path]): Annotated corpora, "train" and "dev".
     output (Path): The pipeline to write.
-    steps (int): Steps of the training.
-    learning_rate (float): Its highest rate.
-    seed (int): Of the training.
-    gpu (int): GPU to train on, -1 for the CPU.
+    settings (DistillationSettings): How it is trained: "steps", "learning_rate", "seed" and "gpu".
     RETURNS (Dict[str, Any]): What `train_labels` returns.
     RAISES (UserError): If a loss is not finite.
     """
+    steps, gpu = settings.steps, settings.gpu
     setup_gpu(gpu, silent=True)
     student = load_reference(teacher_path)
     drop_layers(student, layers)
@@ -92,12 +91,14 @@ def learn_labels(
     config["paths"]["encoder"] = str(encoder)
     for name in ("train", "dev"):
         config["corpora"][name]["path"] = str(corpora[name])
-    config["training"].update(seed=seed, max_steps=steps, max_epochs=0, patience=0, eval_frequency=get_frequency(steps))
+    config["training"].update(
+        seed=settings.seed, max_steps=steps, max_epochs=0, patience=0, eval_frequency=get_frequency(steps)
+    )
     config["training"]["optimizer"]["learn_rate"] = {
         "@schedules": "warmup_linear.v1",
         "warmup_steps": round(WARMUP_SHARE * steps),
         "total_steps": steps,
-        "initial_rate": learning_rate,
+        "initial_rate": settings.learning_rate,
     }
     nlp.config = config
     if trains_in_bf16(gpu, fp32=False):
@@ -106,40 +107,37 @@ def learn_labels(
 
 
 def train_cnn(
-    config: Path,
     corpora: Dict[str, Path],
     output: Path,
+    settings: DistillationSettings,
     *,
     lang: str,
-    steps: int,
-    seed: int = 0,
-    gpu: int = -1,
-    overrides: Dict[str, Any],
 ) -> Dict[str, Any]:
     """Train a pipeline that has no teacher in it.
 
-    config (Path): Its config.
     corpora (Dict[str, Path]): Annotated corpora, "train" and "dev".
     output (Path): The pipeline to write.
+    settings (DistillationSettings): How it is trained: "config", "overrides", "cnn_steps", "seed" and "gpu".
     lang (str): The teacher's language.
-    steps (int): Steps of the training.
-    seed (int): Of the training.
-    gpu (int): GPU to train on, -1 for the CPU.
-    overrides (Dict[str, Any]): Other settings of the config to override.
     RETURNS (Dict[str, Any]): What `train_labels` returns.
     RAISES (UserError): If a loss is not finite.
     """
-    setup_gpu(gpu, silent=True)
-    settings = {f"paths.{name}": str(path) for name, path in corpora.items()}
-    settings.update({"nlp.lang": lang, "system.seed": seed})
-    settings.update({"training.max_steps": steps, "training.eval_frequency": get_frequency(steps)})
-    with show_validation_error(config):
-        nlp = init_nlp(load_config(config, overrides={**settings, **overrides}), use_gpu=gpu)
-    return train_labels(nlp, output, gpu=gpu)
+    setup_gpu(settings.gpu, silent=True)
+    overrides = {
+        **{f"paths.{name}": str(path) for name, path in corpora.items()},
+        "nlp.lang": lang,
+        "system.seed": settings.seed,
+        "training.max_steps": settings.cnn_steps,
+        "training.eval_frequency": get_frequency(settings.cnn_steps),
+        **settings.overrides,
+    }
+    with show_validation_error(settings.config):
+        nlp = init_nlp(load_config(settings.config, overrides=overrides), use_gpu=settings.gpu)
+    return train_labels(nlp, output, gpu=settings.gpu)
 
 
 def get_frequency(steps: int) -> int:
-    """RETURNS (int): Steps from one evaluation to the next."""
+    """Choose the steps from one evaluation to the next."""
     return max(1, steps // EVALUATIONS)
 
 

@@ -3,7 +3,7 @@
 import math
 import random
 from statistics import mean
-from typing import List, NamedTuple
+from typing import List
 
 import torch
 import tqdm
@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from ..common.console import UserError
 from ..compilation.reference import Reference
-from ..compiled_transformer.windows import get_strided_windows
 from ..training.precision import has_fast_bf16
+from .settings import VectorTraining
 
 WARMUP_SHARE = 0.1
 GRADIENT_CLIP = 1.0
@@ -25,23 +25,14 @@ POOL_SIZE = 2048  # windows that are sorted by length together
 Window = List[int]  # wordpiece ids
 
 
-class Schedule(NamedTuple):
-    """How long and how fast an encoder is trained."""
+def tokenize_windows(reference: Reference, docs: List[Doc]) -> List[Window]:
+    """Cut Docs into what the encoder sees at once, as wordpieces.
 
-    epochs: int = 2
-    learning_rate: float = 5e-4
-    batch_wordpieces: int = 4096  # padding included
-
-
-def cut_windows(reference: Reference, docs: List[Doc]) -> List[Window]:
-    """RETURNS (List[Window]): What the encoder sees at once, as its pipeline cuts Docs, without overlap."""
-    size = reference.settings.get("window", reference.max_length // 2)
-    texts: List[str] = []
-    for doc in docs:
-        if reference.settings["spans"] == "sent" and doc.has_annotation("SENT_START"):
-            texts.extend(sent.text for sent in doc.sents)
-        else:
-            texts.extend(doc[start:end].text for start, end in get_strided_windows(len(doc), size, size))
+    reference (Reference): The pipeline that cuts them.
+    docs (List[Doc]): Docs of any length.
+    RETURNS (List[Window]): The windows, without overlap.
+    """
+    texts = reference.cut_texts(docs)
     return reference.tokenizer(texts, truncation=True, max_length=reference.max_length)["input_ids"]
 
 
@@ -49,7 +40,7 @@ def train_vectors(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
     windows: List[Window],
-    schedule: Schedule,
+    settings: VectorTraining,
     *,
     seed: int = 0,
     gpu: int = -1,
@@ -60,7 +51,7 @@ def train_vectors(
     student (PreTrainedModel): An encoder with fewer layers, trained in place.
     teacher (PreTrainedModel): The encoder it was made from.
     windows (List[Window]): Text, labelled or not, as both tokenize it.
-    schedule (Schedule): How long and how fast.
+    settings (VectorTraining): How long and how fast.
     seed (int): Of the order of the batches.
     gpu (int): GPU to train on, -1 for the CPU.
     silent (bool): Show no progress.
@@ -71,9 +62,9 @@ def train_vectors(
     # Without dropout: more text is the better regularization.
     student, teacher = student.to(device).eval(), teacher.to(device).eval()
     generator = random.Random(seed)
-    epochs = [make_batches(windows, schedule.batch_wordpieces, generator) for _ in range(schedule.epochs)]
+    epochs = [make_batches(windows, settings.batch_wordpieces, generator) for _ in range(settings.epochs)]
     n_steps = sum(map(len, epochs))
-    optimizer = torch.optim.AdamW(student.parameters(), lr=schedule.learning_rate)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=settings.learning_rate)
     rates = get_linear_schedule_with_warmup(optimizer, round(WARMUP_SHARE * n_steps), n_steps)
     errors: List[float] = []
     with tqdm.tqdm(total=n_steps, unit="step", disable=silent, leave=False) as progress:
@@ -85,7 +76,7 @@ def train_vectors(
                 if not math.isfinite(losses[-1]):
                     raise UserError(
                         f"The error of the student's vectors is {losses[-1]} in epoch {number}. Train with a lower "
-                        f"--vector-rate than {schedule.learning_rate:g}."
+                        f"--vector-rate than {settings.learning_rate:g}."
                     )
                 optimizer.zero_grad()
                 loss.backward()
@@ -101,7 +92,9 @@ def train_vectors(
 def make_batches(windows: List[Window], budget: int, generator: random.Random) -> List[List[Window]]:
     """Shuffle windows into batches of similar length.
 
+    windows (List[Window]): All windows.
     budget (int): Wordpieces of a batch, padding included; one window always fits.
+    generator (random.Random): Decides the order.
     RETURNS (List[List[Window]]): The batches, in random order.
     """
     shuffled = generator.sample(windows, len(windows))
@@ -121,7 +114,13 @@ def make_batches(windows: List[Window], budget: int, generator: random.Random) -
 def compute_error(
     student: PreTrainedModel, teacher: PreTrainedModel, batch: List[Window], *, bf16: bool
 ) -> torch.Tensor:
-    """RETURNS (torch.Tensor): The mean squared error of a batch, over its wordpieces, special ones included."""
+    """Compute the mean squared error of a batch, over its wordpieces, special ones included.
+
+    student (PreTrainedModel): The encoder that is trained.
+    teacher (PreTrainedModel): The encoder whose vectors it learns.
+    batch (List[Window]): Wordpiece ids.
+    bf16 (bool): Compute products in bfloat16.
+    """
     device = student.device
     pad_id = student.config.pad_token_id or 0
     ids = pad_sequence([torch.tensor(window) for window in batch], batch_first=True, padding_value=pad_id).to(device)

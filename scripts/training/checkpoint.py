@@ -65,7 +65,9 @@ def load_checkpoint(
     files = [b"", b""]
     if group.leads:
         if not (folder / DOCUMENT).is_file():
-            raise UserError(f"There is no checkpoint in {folder} to continue from. Leave --resume away to start anew.")
+            raise UserError(
+                f"There is no checkpoint in {folder} to continue from. Leave --resume away to start a new training."
+            )
         files = [(folder / DOCUMENT).read_bytes(), (folder / ARRAYS).read_bytes()]
     document = json.loads(group.broadcast(files[0]))
     arrays = safetensors.torch.load(group.broadcast(files[1]))

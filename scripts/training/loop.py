@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -20,26 +20,15 @@ from spacy.training import Example
 from spacy.training import loop as spacy_loop
 from spacy.util import registry, resolve_dot_names
 from thinc.api import constant, fix_random_seed, set_gpu_allocator
+from wasabi import msg
 
 from ..common.console import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .parameters import has_finite_gradients, walk_parameters
+from .progress import Progress, describe_drop
 from .ranks import OneProcess, digest_weights
 
 MODEL_BEST, MODEL_LAST = spacy_loop.DIR_MODEL_BEST, spacy_loop.DIR_MODEL_LAST
-
-
-@dataclass
-class Progress:
-    """How far a training has come. All of it goes into a checkpoint."""
-
-    step: int = 0  # steps done
-    epoch: int = 0
-    seconds: float = 0.0  # spent on steps, without evaluations
-    words: int = 0
-    samples: int = 0
-    results: List[Tuple[float, int]] = field(default_factory=list)  # score and step of each evaluation
-    evaluations: List[Dict[str, Any]] = field(default_factory=list)  # as metrics/training.json has them
 
 
 class Trainer:
@@ -87,6 +76,7 @@ class Trainer:
         self.before_to_disk = spacy_loop.create_before_to_disk_callback(self.training["before_to_disk"])
         self.progress = Progress()
         self.losses = dict.fromkeys(self.components, 0.0)  # since the last evaluation
+        self.last_rate: Optional[float] = None  # the learning rate of the step before, None before the first one
 
     def run(self, *, resume: bool = False) -> Progress:
         """Train until the config says that it is enough, and save the last pipeline.
@@ -115,7 +105,7 @@ class Trainer:
         return self.progress
 
     def is_over(self) -> bool:
-        """RETURNS (bool): Whether the steps are exhausted, or as many as `patience` brought nothing better."""
+        """Tell whether the steps are exhausted, or as many as `patience` brought nothing better."""
         last_step = self.progress.step - 1
         if not self.progress.results:
             return False
@@ -145,22 +135,35 @@ class Trainer:
         self.check_finite(losses)
         for name in self.components:
             nlp.get_pipe(name).finish_update(self.optimizer)
-        self.optimizer.step_schedules()
+        self.step_schedules()
         for name, loss in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + float(loss)
         self.progress.words += sum(len(example) for example in batch)
         self.progress.samples += len(batch)
 
     def check_finite(self, losses: Dict[str, float]) -> None:
-        """RAISES (UserError): If the weights would become NaN or infinite in this step."""
+        """Check that the weights stay finite in this step.
+
+        losses (Dict[str, float]): The loss of each component.
+        RAISES (UserError): If they would become NaN or infinite.
+        """
         found = [f"loss of {name!r} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
         if not found and not has_finite_gradients(walk_parameters(self.nlp, self.components)):
             found = ["gradient is not finite"]
         if found:
+            if self.last_rate is None:
+                advice = "No weight was changed before it: look for NaN or infinity in the weights of the encoder."
+            else:
+                advice = f"Lower the learning rate, which was {self.last_rate:g} at the step before, or warm up longer."
             raise UserError(
                 f"The {' and the '.join(found)} at step {self.progress.step}, so the training stopped and wrote no "
-                f"pipeline. Lower the learning rate, which was {self.optimizer.learn_rate:g} at this step, or warm up longer."
+                f"pipeline. {advice}"
             )
+
+    def step_schedules(self) -> None:
+        """Set the optimizer's learning rate, and its other settings that change, for the next step."""
+        self.last_rate = self.optimizer.learn_rate
+        self.optimizer.step_schedules()
 
     def evaluate(self) -> Optional[Dict[str, Any]]:
         """Score the pipeline on the first rank, and save it there.
@@ -210,6 +213,7 @@ class Trainer:
         self.progress.evaluations.append({"step": info["step"], "epoch": info["epoch"], **now, **rates, **result})
 
     def save_models(self, *, is_best: bool) -> None:
+        """Save the pipeline as the last one and, if it is, as the best one."""
         with self.nlp.use_params(self.optimizer.averages or {}):
             self.before_to_disk(self.nlp).to_disk(self.output_dir / MODEL_LAST)
         if is_best:
@@ -236,14 +240,17 @@ class Trainer:
         self.progress = Progress(**document["progress"])
         self.progress.results = [tuple(result) for result in self.progress.results]
         for _ in range(self.progress.step):
-            self.optimizer.step_schedules()
+            self.step_schedules()
         for stream in (self.batches, self.dropouts):
             next(itertools.islice(stream, self.progress.step, self.progress.step), None)
         if self.group.leads:
             shutil.copytree(self.checkpoint / MODEL_BEST, self.output_dir / MODEL_BEST)
 
     def start_log(self) -> Tuple[Callable, Callable]:
-        """RETURNS (Tuple[Callable, Callable]): The config's logger, with a line of the speed after each evaluation."""
+        """Start the config's logger, with a line of the speed after each evaluation, and a warning after a bad one.
+
+        RETURNS (Tuple[Callable, Callable]): What logs a step, and what ends the log.
+        """
         print(f"Pipeline: {', '.join(self.nlp.pipe_names)}. Trained: {', '.join(self.components)}.")
         with self.nlp.select_pipes(disable=self.frozen):
             log_step, finish_log = self.training["logger"](self.nlp, sys.stdout, sys.stderr)
@@ -257,9 +264,13 @@ class Trainer:
                     f"{now['seconds']:,.0f} s of training",
                     flush=True,
                 )
+                problem = describe_drop(self.progress.results)
+                if problem:
+                    msg.warn(problem)
 
         return log_step_and_speed, finish_log
 
 
 def is_trainable(component: Any) -> bool:
+    """Tell whether a component has weights to train."""
     return getattr(component, "is_trainable", False) and component.model not in (True, False, None)

@@ -9,7 +9,12 @@ from ..common.console import UserError
 
 
 def parse_overrides(arguments: List[str]) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The settings to override. RAISES (UserError): If one has no section: a mistyped option."""
+    """Read settings to override from the command line.
+
+    arguments (List[str]): What the command does not know as an option of its own.
+    RETURNS (Dict[str, Any]): The settings.
+    RAISES (UserError): If one has no section: a mistyped option.
+    """
     try:
         return parse_config_overrides(arguments)
     except NoSuchOption as error:

@@ -18,6 +18,7 @@ class Parameter(NamedTuple):
 
     @property
     def weights(self) -> torch.Tensor:
+        """Get the weights where they are, without a copy."""
         if isinstance(self.owner, Model):
             return xp2torch(self.owner.get_param(self.key[1]))
         return self.owner._model.get_parameter(self.key[1]).data
@@ -31,7 +32,7 @@ class Parameter(NamedTuple):
 
     @property
     def gradient(self) -> Optional[torch.Tensor]:
-        """None if nothing has ever been propagated back to these weights: the optimizer passes over them."""
+        """Get the gradient; None if nothing has ever been propagated back: the optimizer passes over the weights then."""
         if isinstance(self.owner, Model):
             return xp2torch(self.owner.get_grad(self.key[1])) if self.owner.has_grad(self.key[1]) else None
         return self.owner._model.get_parameter(self.key[1]).grad
@@ -44,7 +45,7 @@ class Parameter(NamedTuple):
             self.owner._model.get_parameter(self.key[1]).grad = values.clone()
 
     def to_array(self, values: torch.Tensor) -> FloatsXd:
-        """RETURNS (FloatsXd): A copy where the optimizer has its arrays for this parameter, of numpy or cupy."""
+        """Copy values to where the optimizer has its arrays for this parameter, of numpy or cupy."""
         copied = values.to(self.weights.device, copy=True)
         return torch2xp(copied, ops=self.owner.ops if isinstance(self.owner, Model) else None)
 
@@ -73,7 +74,7 @@ def walk_parameters(nlp: Language, components: List[str]) -> List[Parameter]:
 
 
 def list_scalers(parameters: List[Parameter]) -> List:
-    """RETURNS (List[PyTorchGradScaler]): Those of the torch models: after an overflow they skip the model's step."""
+    """List the gradient scalers of the torch models: after an overflow they skip the model's step."""
     shims = {
         id(parameter.owner): parameter.owner for parameter in parameters if isinstance(parameter.owner, PyTorchShim)
     }
@@ -81,7 +82,7 @@ def list_scalers(parameters: List[Parameter]) -> List:
 
 
 def has_finite_gradients(parameters: List[Parameter]) -> bool:
-    """RETURNS (bool): Whether a step along the gradients keeps the weights finite."""
+    """Tell whether a step along the gradients keeps the weights finite."""
     for parameter in parameters:
         overflowed = isinstance(parameter.owner, PyTorchShim) and parameter.owner._grad_scaler.found_inf
         gradient = None if overflowed else parameter.gradient
@@ -91,7 +92,7 @@ def has_finite_gradients(parameters: List[Parameter]) -> bool:
 
 
 def find_unseen_classes(nlp: Language) -> Dict[str, Set[int]]:
-    """RETURNS (Dict[str, Set[int]]): By component, the classes of a parser or ner that it masks until a batch has them."""
+    """Find the classes of a parser or ner that it masks until a batch has them, by component."""
     models = {name: getattr(component, "model", None) for name, component in nlp.pipeline}
     return {
         name: model.attrs["unseen_classes"]

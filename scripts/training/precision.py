@@ -11,7 +11,7 @@ from ..common.machine import FAST_WITH, get_cpu_features
 
 
 def has_fast_bf16(gpu: int) -> bool:
-    """Without hardware for it, bfloat16 is a hundred times slower than float32.
+    """Tell whether a device has hardware for bfloat16. Without it, bfloat16 is a hundred times slower than float32.
 
     gpu (int): The GPU to train on, -1 for the CPU.
     RETURNS (bool): Whether the device that trains has such hardware.
@@ -38,7 +38,11 @@ def use_bf16(nlp: Language, gpu: int) -> None:
 
 
 def in_bf16(forward: Callable, device: str) -> Callable:
-    """RETURNS (Callable): A forward pass with bfloat16 products, whose outputs are float32 as spaCy's layers expect."""
+    """Wrap a forward pass: its products are bfloat16, and its outputs float32, as spaCy's layers expect.
+
+    forward (Callable): The forward pass of a torch model of transformers.
+    device (str): "cpu" or "cuda".
+    """
 
     @wraps(forward)
     def autocast_forward(*args: Any, **kwargs: Any) -> Any:

@@ -39,18 +39,18 @@ class OneProcess:
 
     @property
     def leads(self) -> bool:
-        """Whether this process evaluates, saves and prints."""
+        """Tell whether this process evaluates, saves and prints."""
         return self.rank == 0
 
     def make_batches(self, stream: Iterable[Batch]) -> Iterator[Batch]:
-        """YIELDS (Batch): The batches of the whole training, the same ones on every rank."""
+        """Pass on the batches of the whole training, the same ones on every rank."""
         yield from stream
 
     def start_step(self, step: int) -> None:
         """Prepare what is random in a step."""
 
     def share(self, examples: List[Example]) -> List[Example]:
-        """RETURNS (List[Example]): The examples that this process computes."""
+        """Choose the examples that this process computes."""
         return examples
 
     def combine(self, nlp: Language, components: List[str], losses: Dict[str, float]) -> None:
@@ -62,11 +62,16 @@ class OneProcess:
         """
 
     def broadcast(self, data: bytes) -> bytes:
-        """RETURNS (bytes): What the first rank has given."""
+        """Hand what the first rank gives to all."""
         return data
 
     def check_equal(self, data: bytes, message: str) -> None:
-        """RAISES (UserError): If the ranks differ in the data."""
+        """Check that all ranks have the same data.
+
+        data (bytes): That of this rank.
+        message (str): What to say if the ranks differ.
+        RAISES (UserError): If they do.
+        """
 
 
 class Ranks(OneProcess):
@@ -165,7 +170,7 @@ class Ranks(OneProcess):
 
 
 def digest_weights(parameters: List[Parameter]) -> bytes:
-    """RETURNS (bytes): The same for the same weights, bit by bit."""
+    """Digest weights, to tell whether they are the same, bit by bit."""
     digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for parameter in parameters:
         digest.update(parameter.name.encode("utf8"))
@@ -175,7 +180,11 @@ def digest_weights(parameters: List[Parameter]) -> bytes:
 
 @contextmanager
 def explain_lost_ranks(rank: int) -> Iterator[None]:
-    """RAISES (UserError): If the others can't be reached any more."""
+    """Turn an error of torch.distributed into a message for users.
+
+    rank (int): The rank of this process.
+    RAISES (UserError): If the others can't be reached any more.
+    """
     try:
         yield
     except RuntimeError as error:

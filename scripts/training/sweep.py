@@ -16,75 +16,56 @@ from spacy.util import load_config, resolve_dot_names
 from thinc.api import Config
 from wasabi import msg
 
-from ..common.console import UserError
-from ..common.corpora import read_corpus
 from ..common.files import replace_when_done
 from ..common.machine import describe_machine
 from ..common.project import ROOT
+from ..common.reporting import write_json, write_reports, write_text
+from .prepare import check_input
+from .settings import TrainingSettings
+from .sweep_report import make_markdown
 
 BATCH_SIZES = (1, 32, 64, 128)
 LEARNING_RATES = (5e-5, 2e-4)
 WARMUP_SHARE = 0.1
-HEADER = ("Batch size", "Learning rate", "Steps", "Training, s", "Samples/s", "Words/s", "Entity F1", "")
 
 
 def sweep(
-    config: Path,
-    corpus_dir: Path,
-    encoder: Path,
-    output_dir: Path,
-    metrics_dir: Path,
-    *,
-    batch_sizes: Sequence[int],
-    learning_rates: Sequence[float],
-    epochs: int,
-    gpu: int = -1,
-    overrides: Dict[str, Any],
+    settings: TrainingSettings, *, batch_sizes: Sequence[int], learning_rates: Sequence[float], epochs: int
 ) -> List[Dict[str, Any]]:
     """Train with each pair of batch size and learning rate, and write sweep.json and sweep.md.
 
-    config (Path): Training config.
-    corpus_dir (Path): Folder with train.spacy and dev.spacy.
-    encoder (Path): Folder of the pretrained encoder.
-    output_dir (Path): Folder in which `sweep` gets a folder for each training.
-    metrics_dir (Path): Folder for the two files.
+    settings (TrainingSettings): What all trainings have in common. The output folder gets a folder `sweep`, and in it
+        one for each training; the metrics folder gets the two files.
     batch_sizes (Sequence[int]): Samples in a batch.
     learning_rates (Sequence[float]): Learning rates after the warm-up.
     epochs (int): Passes over the train corpus.
-    gpu (int): GPU to train on, -1 for the CPU.
-    overrides (Dict[str, Any]): Other settings of the config to override.
     RETURNS (List[Dict[str, Any]]): A row for each pair; one that failed has "error" instead of scores.
     RAISES (UserError): If the config or a corpus is missing.
     """
-    n_samples = count_samples(config, corpus_dir, overrides)
+    n_samples = count_samples(settings)
     rows = []
     for size, rate in product(batch_sizes, learning_rates):
-        folder = output_dir / "sweep" / f"batch-{size}-rate-{rate:g}"
-        settings = {**overrides, **make_overrides(n_samples, size, rate, epochs)}
-        about = describe_training(config, corpus_dir, encoder, settings)
+        folder = settings.output_dir / "sweep" / f"batch-{size}-rate-{rate:g}"
+        about = describe_training(settings, make_overrides(n_samples, size, rate, epochs))
         msg.info(f"{folder.name}: {epochs} epochs of {n_samples:,} samples")
-        error = "" if is_finished(folder, about) else run_training(folder, about, gpu)
-        rows.append(
-            {"batch_size": size, "learning_rate": rate, **(read_result(folder) if not error else {"error": error})}
-        )
+        error = "" if is_finished(folder, about) else run_training(folder, about, settings.gpu)
+        result = {"error": error} if error else read_result(folder)
+        rows.append({"batch_size": size, "learning_rate": rate, **result})
     report = {"machine": describe_machine(), "epochs": epochs, "samples": n_samples, "runs": rows}
-    with replace_when_done(metrics_dir / "sweep.json") as path:
-        srsly.write_json(path, report)
-    with replace_when_done(metrics_dir / "sweep.md") as path:
-        path.write_text(make_report(report), encoding="utf8")
+    write_reports(
+        {
+            settings.metrics_dir / "sweep.json": write_json(report),
+            settings.metrics_dir / "sweep.md": write_text(make_markdown(report)),
+        }
+    )
     return rows
 
 
-def count_samples(config: Path, corpus_dir: Path, overrides: Dict[str, Any]) -> int:
-    """RETURNS (int): Samples of the train corpus, as the config's reader makes them: sentences or Docs."""
-    if not config.is_file():
-        raise UserError(f"There is no config at {config}. Name one of the folder `configs` with `--vars.config`.")
-    corpora = {f"paths.{split}": corpus_dir / f"{split}.spacy" for split in ("train", "dev")}
-    for corpus in corpora.values():
-        read_corpus(corpus)
-    with show_validation_error(config):
-        loaded = load_config(config, overrides={**{name: str(path) for name, path in corpora.items()}, **overrides})
-        loaded = Config(DEFAULT_CONFIG).merge(loaded).interpolate()
+def count_samples(settings: TrainingSettings) -> int:
+    """Count the samples of the train corpus as the config's reader makes them: sentences or Docs."""
+    overrides = {**check_input(settings), **settings.overrides}
+    with show_validation_error(settings.config):
+        loaded = Config(DEFAULT_CONFIG).merge(load_config(settings.config, overrides=overrides)).interpolate()
     (reader,) = resolve_dot_names(loaded, [loaded["training"]["train_corpus"]])
     return sum(1 for _ in reader(spacy.blank(loaded["nlp"]["lang"])))
 
@@ -92,6 +73,10 @@ def count_samples(config: Path, corpus_dir: Path, overrides: Dict[str, Any]) -> 
 def make_overrides(n_samples: int, batch_size: int, learning_rate: float, epochs: int) -> Dict[str, Any]:
     """Set the batches, the rate and the steps. spaCy evaluates after the first step of each epoch, and of the next one.
 
+    n_samples (int): Samples in the train corpus.
+    batch_size (int): Samples in a batch.
+    learning_rate (float): The rate after the warm-up.
+    epochs (int): Passes over the train corpus.
     RETURNS (Dict[str, Any]): Settings of the config.
     """
     steps = math.ceil(n_samples / batch_size)
@@ -109,19 +94,25 @@ def make_overrides(n_samples: int, batch_size: int, learning_rate: float, epochs
     }
 
 
-def describe_training(config: Path, corpus_dir: Path, encoder: Path, overrides: Dict[str, Any]) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): What tells whether a training that is finished is the one that is asked for."""
+def describe_training(settings: TrainingSettings, overrides: Dict[str, Any]) -> Dict[str, Any]:
+    """Say what tells whether a training that is finished is the one that is asked for.
+
+    settings (TrainingSettings): What all trainings have in common.
+    overrides (Dict[str, Any]): Settings of the config for this one.
+    RETURNS (Dict[str, Any]): The config, its content, the inputs and all settings that are overridden.
+    """
     # Encoder and corpora count by their folders: whoever changes what is in them sweeps into another folder.
     return {
-        "config": str(config),
-        "content": config.read_text(encoding="utf8"),
-        "corpus": str(corpus_dir),
-        "encoder": str(encoder),
-        "overrides": overrides,
+        "config": str(settings.config),
+        "content": settings.config.read_text(encoding="utf8"),
+        "corpus": str(settings.corpus_dir),
+        "encoder": str(settings.encoder),
+        "overrides": {**settings.overrides, **overrides},
     }
 
 
 def is_finished(folder: Path, about: Dict[str, Any]) -> bool:
+    """Tell whether a folder holds the training that is asked for."""
     path = folder / "sweep.json"
     return path.is_file() and srsly.read_json(path) == about
 
@@ -129,6 +120,9 @@ def is_finished(folder: Path, about: Dict[str, Any]) -> bool:
 def run_training(folder: Path, about: Dict[str, Any], gpu: int) -> str:
     """Train in a process of its own, whose memory is free afterwards and whose end is not the sweep's.
 
+    folder (Path): Folder of this training.
+    about (Dict[str, Any]): What `describe_training` says of it.
+    gpu (int): GPU to train on, -1 for the CPU.
     RETURNS (str): Why it failed, empty if it did not.
     """
     overrides = dict(about["overrides"])
@@ -155,38 +149,17 @@ def run_training(folder: Path, about: Dict[str, Any], gpu: int) -> str:
 
 
 def format_value(value: Any) -> str:
-    """RETURNS (str): A setting as `spacy train` takes it on the command line."""
+    """Write a setting as `spacy train` takes it on the command line."""
     return value if isinstance(value, str) else srsly.json_dumps(value)
 
 
 def resolve(argument: Any) -> str:
-    """RETURNS (str): An argument for a process that runs in the project's folder."""
+    """Make an argument independent of the current folder: the process that gets it runs in the project's."""
     return str(argument.resolve() if isinstance(argument, Path) else argument)
 
 
 def read_result(folder: Path) -> Dict[str, Any]:
+    """Read what a report says of a training that has ended well."""
     metrics = srsly.read_json(folder / "metrics" / "training.json")
     kept = ("steps", "seconds", "samples_per_second", "words_per_second")
     return {**{name: metrics[name] for name in kept}, "ents_f": metrics["best"]["ents_f"]}
-
-
-def make_row(run: Dict[str, Any]) -> List[str]:
-    """RETURNS (List[str]): A run as texts, by HEADER."""
-    row = [str(run["batch_size"]), f"{run['learning_rate']:g}"]
-    if "error" in run:
-        return [*row, "", "", "", "", "", f"failed: {run['error']}"]
-    speed = [f"{run['samples_per_second']:,.1f}", f"{run['words_per_second']:,.0f}"]
-    return [*row, f"{run['steps']:,}", f"{run['seconds']:,.0f}", *speed, f"{100 * run['ents_f']:.2f}", ""]
-
-
-def make_report(report: Dict[str, Any]) -> str:
-    machine = report["machine"]
-    lines = [
-        f"{report['epochs']} epochs of {report['samples']:,} samples each, on {machine['cpu']} ({machine['cores']} cores). "
-        "The F1 is the best on dev. The time is without evaluations.",
-        "",
-        f"| {' | '.join(HEADER)} |",
-        f"|{'---:|' * (len(HEADER) - 1)}---|",
-        *(f"| {' | '.join(cell.replace('|', '/') for cell in make_row(run))} |" for run in report["runs"]),
-    ]
-    return "\n".join(lines) + "\n"

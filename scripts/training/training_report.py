@@ -1,17 +1,16 @@
 """metrics/training.json and its plot: loss, scores and speed of a training, evaluation by evaluation."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 
 import matplotlib
-import srsly
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..common.files import replace_when_done
-from ..common.reporting import COLORS, INK, MUTED, STYLE, name_machine
-from .loop import Progress
+from ..common.reporting import COLORS, INK, MUTED, STYLE, name_machine, write_json, write_reports
+from .progress import Progress
 
 
 def write_metrics(folder: Path, progress: Progress, about: Dict[str, Any]) -> None:
@@ -34,10 +33,7 @@ def write_metrics(folder: Path, progress: Progress, about: Dict[str, Any]) -> No
         "best": {"step": best["step"], "score": best["score"], "ents_f": best["scores"].get("ents_f")},
         "evaluations": progress.evaluations,
     }
-    with replace_when_done(folder / "training.json") as path:
-        srsly.write_json(path, metrics)
-    with replace_when_done(folder / "training.png") as path:
-        draw_plot(metrics, path)
+    write_reports({folder / "training.json": write_json(metrics), folder / "training.png": partial(draw_plot, metrics)})
 
 
 def draw_plot(metrics: Dict[str, Any], path: Path) -> None:
@@ -94,6 +90,7 @@ def draw_scores(axes: Axes, steps: List[int], evaluations: List[Dict[str, Any]],
 
 
 def style_steps(axes: Axes) -> None:
+    """Lay out a plot over steps."""
     axes.set_xlabel("Steps")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -17,9 +17,10 @@ from scripts.distillation.compiling import compile_cnn
 from scripts.distillation.labelling import join_corpora, label_text
 from scripts.distillation.layers import choose_layers, drop_layers, find_stack, parse_layers, save_encoder
 from scripts.distillation.once import make_once
-from scripts.distillation.student_selection import Wish, choose_student
+from scripts.distillation.settings import DistillationSettings, StudentRequirements, VectorTraining
+from scripts.distillation.student_selection import choose_student
 from scripts.distillation.student_training import train_cnn
-from scripts.distillation.vectors import Schedule, cut_windows, make_batches, train_vectors
+from scripts.distillation.vectors import make_batches, tokenize_windows, train_vectors
 
 from ..encoders import FAMILIES, initialize, make_config
 from ..encoders import save_encoder as save_family
@@ -109,10 +110,10 @@ def test_families(family, sample_path, tmp_path):
 def test_vectors_come_closer(reference_path, corpus):
     teacher, student = load_reference(reference_path), load_reference(reference_path)
     drop_layers(student, [1])
-    windows = cut_windows(teacher, read_docs(corpus / "train.spacy"))
+    windows = tokenize_windows(teacher, read_docs(corpus / "train.spacy"))
     before = {name: values.clone() for name, values in teacher.encoder.state_dict().items()}
-    schedule = Schedule(epochs=6, learning_rate=2e-3, batch_wordpieces=400)
-    errors = train_vectors(student.encoder, teacher.encoder, windows, schedule)
+    settings = VectorTraining(epochs=6, learning_rate=2e-3, batch_wordpieces=400)
+    errors = train_vectors(student.encoder, teacher.encoder, windows, settings)
     assert errors[-1] < 0.7 * errors[0]
     assert all(torch.equal(values, before[name]) for name, values in teacher.encoder.state_dict().items())
 
@@ -120,15 +121,15 @@ def test_vectors_come_closer(reference_path, corpus):
 def test_vectors_that_explode(reference_path, corpus):
     teacher, student = load_reference(reference_path), load_reference(reference_path)
     drop_layers(student, [1])
-    windows = cut_windows(teacher, read_docs(corpus / "dev.spacy"))
+    windows = tokenize_windows(teacher, read_docs(corpus / "dev.spacy"))
     with pytest.raises(UserError, match="Train with a lower --vector-rate than 1e[+]30"):
-        train_vectors(student.encoder, teacher.encoder, windows, Schedule(epochs=3, learning_rate=1e30))
+        train_vectors(student.encoder, teacher.encoder, windows, VectorTraining(epochs=3, learning_rate=1e30))
 
 
 def test_windows_are_those_of_the_pipeline(reference_path, corpus):
     """The default pipeline reads sentences."""
     reference, docs = load_reference(reference_path), read_docs(corpus / "dev.spacy")
-    windows = cut_windows(reference, docs)
+    windows = tokenize_windows(reference, docs)
     assert len(windows) == sum(1 for doc in docs for _ in doc.sents)
     assert reference.tokenizer.decode(windows[0], skip_special_tokens=True).split()[0] in docs[0].text
 
@@ -200,9 +201,8 @@ def test_corpora_are_joined(corpus, tmp_path):
 def test_cnn(corpus, tmp_path):
     """It learns, compiling it changes no entity, and the same seed gives the same weights."""
     corpora = {split: corpus / f"{split}.spacy" for split in ("train", "dev")}
-    trained = {}
-    for name in ("one", "two"):
-        trained[name] = train_cnn(CNN, corpora, tmp_path / name, lang="en", steps=20, seed=3, overrides=TINY_CNN)
+    settings = DistillationSettings(config=CNN, cnn_steps=20, seed=3, overrides=TINY_CNN)
+    trained = {name: train_cnn(corpora, tmp_path / name, settings, lang="en") for name in ("one", "two")}
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["one", "two"]
     pipelines = [spacy.load(tmp_path / name) for name in trained]
     weights = [nlp.get_pipe("ner").model.to_bytes() for nlp in pipelines]
@@ -226,31 +226,37 @@ STUDENTS = [
 
 
 @pytest.mark.parametrize(
-    "wish, chosen",
+    "requirements, chosen",
     [
-        (Wish(), None),
-        (Wish(target_speed=1.5), "large"),
-        (Wish(target_speed=4.0), "small"),
-        (Wish(max_f1_drop=0.02), "large"),
-        (Wish(max_f1_drop=0.2), "smaller"),
-        (Wish(target_speed=3.0, max_f1_drop=0.2), "small"),
+        (StudentRequirements(), None),
+        (StudentRequirements(target_speed=1.5), "large"),
+        (StudentRequirements(target_speed=4.0), "small"),
+        (StudentRequirements(max_f1_drop=0.02), "large"),
+        (StudentRequirements(max_f1_drop=0.2), "smaller"),
+        (StudentRequirements(target_speed=3.0, max_f1_drop=0.2), "small"),
     ],
 )
-def test_choice(wish, chosen):
-    assert choose_student(wish, STUDENTS) == chosen
+def test_choice(requirements, chosen):
+    assert choose_student(requirements, STUDENTS) == chosen
 
 
 @pytest.mark.parametrize(
-    "wish, expected",
+    "requirements, expected",
     [
-        (Wish(target_speed=6.0), "No student is 6 times as fast as.*The fastest, smaller, is 5.00 times"),
-        (Wish(max_f1_drop=0.0), "No student loses at most 0 F1 on dev.*the best, large, loses 0.0100"),
-        (Wish(target_speed=3.0, max_f1_drop=0.02), "3 times as fast as the compiled teacher and loses at most 0.02"),
+        (
+            StudentRequirements(target_speed=6.0),
+            "No student is 6 times as fast as.*The fastest, smaller, is 5.00 times",
+        ),
+        (StudentRequirements(max_f1_drop=0.0), "No student loses at most 0 F1 on dev.*the best, large, loses 0.0100"),
+        (
+            StudentRequirements(target_speed=3.0, max_f1_drop=0.02),
+            "3 times as fast as the compiled teacher and loses at most 0.02",
+        ),
     ],
 )
-def test_wish_that_none_meets(wish, expected):
+def test_requirements_that_none_meets(requirements, expected):
     with pytest.raises(UserError, match=expected):
-        choose_student(wish, STUDENTS)
+        choose_student(requirements, STUDENTS)
 
 
 def test_made_once(tmp_path):

@@ -5,6 +5,7 @@ import srsly
 from spacy.tokens import DocBin
 
 from scripts.sweep import sweep_cli
+from scripts.training.settings import TrainingSettings
 from scripts.training.sweep import describe_training, is_finished, make_overrides
 
 from ..helpers import assert_refused, read_docs, run_with_overrides
@@ -34,7 +35,8 @@ def test_equal_epochs():
 def test_edited_config_is_another_training(tmp_path):
     config, folder = tmp_path / "my.cfg", tmp_path / "sweep"
     config.write_text(CONFIG.read_text(encoding="utf8"), encoding="utf8")
-    about = (config, tmp_path / "corpus", tmp_path / "encoder", make_overrides(12, 6, 1e-4, epochs=2))
+    settings = TrainingSettings(config, tmp_path / "corpus", tmp_path / "encoder", tmp_path / "training")
+    about = (settings, make_overrides(12, 6, 1e-4, epochs=2))
     folder.mkdir()
     srsly.write_json(folder / "sweep.json", describe_training(*about))
     assert is_finished(folder, describe_training(*about))

@@ -1,13 +1,16 @@
 """`scripts.train`: a short training, and what is kept when one fails."""
 
 import io
+import itertools
 import math
+import re
 import shutil
 
 import numpy
 import pytest
 import spacy
 import srsly
+from safetensors.torch import load_file, save_file
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as spacy_train
@@ -20,6 +23,7 @@ from scripts.train import train_cli
 from scripts.train_distributed import train_distributed_cli
 from scripts.training.loop import Trainer
 from scripts.training.parameters import walk_parameters
+from scripts.training.progress import describe_drop
 
 from ..helpers import ROOT, assert_refused, has_gpu, read_docs, run_with_overrides
 
@@ -160,6 +164,62 @@ def test_loss_that_is_not_finite(tiny_corpus, tiny_encoder, old_training, tmp_pa
     assert not (tmp_path / "metrics").exists()
 
 
+def test_message_names_the_rate_of_the_step_that_broke_the_weights(tiny_corpus, tiny_encoder, old_training):
+    """The rate of step 0 is 0, that of step 1 breaks the weights, and step 2 sees it, with a rate of its own."""
+
+    @spacy.registry.schedules("tests.OneHighRate.v1")
+    def make_rates():
+        return iter([0.0, 1e35, 1e-5, 1e-5])
+
+    rate = ("--training.optimizer.learn_rate", '{"@schedules": "tests.OneHighRate.v1"}')
+    options = ("--training.max_steps", 5, "--training.eval_frequency", 10, *rate)
+    result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *options)
+    assert_refused(result, "at step 2", "Lower the learning rate, which was 1e+35 at the step before")
+
+
+def test_weights_that_are_not_finite_from_the_start(tiny_corpus, tiny_encoder, old_training, tmp_path):
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    weights = load_file(tmp_path / "encoder" / "model.safetensors")
+    weights["encoder.layer.0.output.dense.weight"][0, 0] = math.nan
+    save_file(weights, tmp_path / "encoder" / "model.safetensors", metadata={"format": "pt"})
+    result = run_train(CONFIG, tiny_corpus, tmp_path / "encoder", old_training, *STEPS)
+    assert_refused(result, "at step 0", "look for NaN or infinity in the weights of the encoder")
+    assert "learning rate" not in result.output
+
+
+def test_collapse_is_said_while_training(tiny_corpus, tiny_encoder, old_training):
+    """A rate that the pipeline learns with, then one that it forgets all with."""
+
+    @spacy.registry.schedules("tests.Collapse.v1")
+    def make_rates():
+        return itertools.chain([4e-3] * 13, itertools.repeat(1.0))
+
+    rate = ("--training.optimizer.learn_rate", '{"@schedules": "tests.Collapse.v1"}')
+    options = ("--training.max_steps", 18, "--training.eval_frequency", 6, "--training.dropout", 0.0, *rate)
+    dev = ("--corpora.dev.path", tiny_corpus / "train.spacy", "--fp32")
+    result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *options, *dev)
+    assert result.exit_code == 0, result.output
+    printed = " ".join(result.output.split())
+    assert re.search("The score on dev fell from [01].[0-9]+ at step 12 to 0.[0-9]+ at step 18", printed), printed
+    assert printed.count("The score on dev fell") == 1
+
+
+@pytest.mark.parametrize(
+    "results, is_said",
+    [
+        ([], False),
+        ([(0.6, 0)], False),
+        ([(0.6, 0), (0.31, 50)], False),
+        ([(0.6, 0), (0.3, 50)], True),
+        ([(0.247, 50), (0.021, 100)], True),
+        ([(0.247, 50), (0.021, 100), (0.02, 150)], False),
+        ([(0.02, 0), (0.0, 50)], False),
+    ],
+)
+def test_drop_by_half(results, is_said):
+    assert (describe_drop(results) is not None) == is_said
+
+
 def make_corpus(folder, train, dev):
     """Make a corpus of (text, entities) pairs."""
     folder.mkdir()
@@ -219,6 +279,15 @@ def test_missing_corpus(missing, tiny_corpus, tiny_encoder, old_training, tmp_pa
     (tmp_path / "corpus" / f"{missing}.spacy").unlink()
     result = run_train(CONFIG, tmp_path / "corpus", tiny_encoder, old_training, *STEPS)
     assert_refused(result, tmp_path / "corpus" / f"{missing}.spacy", "project run corpus")
+    assert_untouched(old_training)
+
+
+@pytest.mark.parametrize("empty, purpose", [("train", "learned from"), ("dev", "compared on")])
+def test_corpus_without_entities(empty, purpose, tiny_encoder, old_training, tmp_path):
+    corpora = {"train": [ADA], "dev": [ADA], empty: [NOBODY]}
+    corpus = make_corpus(tmp_path / "corpus", **corpora)
+    result = run_train(CONFIG, corpus, tiny_encoder, old_training, *STEPS)
+    assert_refused(result, f"{corpus / empty}.spacy holds no entities, so nothing can be {purpose} it.")
     assert_untouched(old_training)
 
 
