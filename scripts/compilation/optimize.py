@@ -104,7 +104,7 @@ def optimize(
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
     finished = load_rows(folder, get_key(reference_path, texts.paths, gate, gpu, objective))
     compared = [*gold, *choose_docs([*others, *train], max(0, COMPARED_WORDS - sum(map(len, gold))))]
-    workbench = Workbench(reference, train or others or gold, gold, gold or others or train, gate.max_f1_drop, folder)
+    workbench = Workbench(reference, train or others or gold, gold, gate.max_f1_drop, folder)
     write_docs(compared, folder / "compared.spacy")
     try:
         with process:

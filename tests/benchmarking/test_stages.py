@@ -8,7 +8,7 @@ import spacy
 from scripts import compiled_transformer  # noqa: F401
 from scripts.benchmarking.breakdown import describe_wordpieces
 from scripts.benchmarking.stages import Stopwatch, profile
-from scripts.compiled_transformer.wordpieces import LENGTH_STEP
+from scripts.compiled_transformer.batches import LENGTH_STEP
 
 from ..helpers import read_docs
 

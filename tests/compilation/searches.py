@@ -12,8 +12,8 @@ from spacy.util import load_config, load_model_from_config
 from thinc.api import Adam
 
 from scripts import compiled_transformer  # noqa: F401
+from scripts.compilation import final, search, trial
 from scripts.compilation import optimize as script
-from scripts.compilation import search
 from scripts.compilation.build_onnxruntime import build_fp32
 from scripts.compilation.candidates import Candidate, get_candidates, with_onnx
 
@@ -28,7 +28,14 @@ def make_quick(patch, candidates):
     patch.setattr(script, "get_candidates", lambda: candidates)
     patch.setattr(search, "get_setting_changes", lambda trial: [{"batch_wordpieces": 512}])
     for name, value in {"ROUNDS": 1, "WORDS": 100, "SENTENCES": 2}.items():
-        patch.setattr(search, name, value)
+        patch.setattr(trial, name, value)
+    patch.setattr(final, "ROUNDS", 1)
+    patch.setattr(script, "COMPARED_WORDS", 500)
+
+
+def run_search(reference, output, train, dev, metrics, settings):
+    """Call `optimize` with the arguments of the command."""
+    return script.optimize(reference, output, script.Texts(train, dev), metrics, settings)
 
 
 def read_files(folder):

@@ -1,5 +1,7 @@
 """What candidates are built from, and where they can be tried."""
 
+from dataclasses import replace
+
 import onnx
 import pytest
 import torch
@@ -42,22 +44,28 @@ def test_windows_are_only_changed_where_they_overlap(make_workbench):
 
 
 def test_calibration_has_windows_as_the_pipeline_makes_them(make_workbench):
-    def get_lengths(workbench):
-        return [window["input_ids"].shape[1] for window in workbench.calibration]
+    def get_windows(workbench):
+        for inputs in workbench.calibration:
+            ids, segments = inputs["input_ids"][0], inputs["segments"][0]
+            yield from (tuple(ids[segments == number].tolist()) for number in range(1, segments.max() + 1))
+
+    def get_longest(workbench):
+        return max(map(len, get_windows(workbench)))
 
     workbench = make_workbench()
     sentences = {
         tuple(workbench.reference.tokenizer(sent.text).input_ids) for doc in workbench.train for sent in doc.sents
     }
-    assert len(workbench.calibration) == candidates_module.CALIBRATION_WINDOWS
-    assert all(tuple(window["input_ids"][0]) in sentences for window in workbench.calibration)
+    windows = list(get_windows(workbench))
+    assert len(windows) == candidates_module.CALIBRATION_WINDOWS
+    assert set(windows) <= sentences
     without = [Doc(doc.vocab, words=[token.text for token in doc]) for doc in workbench.train]
-    assert max(get_lengths(workbench._replace(train=without))) > max(get_lengths(workbench))
-    assert max(get_lengths(make_workbench(STRIDED))) < max(get_lengths(workbench))
+    assert get_longest(replace(workbench, train=without)) > get_longest(workbench)
+    assert get_longest(make_workbench(STRIDED)) < get_longest(workbench)
 
 
 def test_killed_export_is_done_again(reference_path, dev_corpus, tmp_path, monkeypatch):
-    def export_half(encoder, path):
+    def export_half(encoder, path, inputs):
         path.write_bytes(b"half of a model")
         raise KeyboardInterrupt
 

@@ -57,7 +57,12 @@ class CompiledFamily:
             artefact_folder.mkdir(parents=True)
             candidate.build(self.workbench, artefact_folder)
             artefact = finish_artefact(
-                self.workbench.reference, artefact_folder, candidate.engine, candidate.precision, candidate.options
+                self.workbench.reference,
+                artefact_folder,
+                candidate.engine,
+                candidate.precision,
+                candidate.options,
+                candidate.get_inputs(self.workbench),
             )
             folder.parent.mkdir(exist_ok=True)
             assemble(self.workbench.skeleton, artefact, "transformer", folder)

@@ -14,8 +14,8 @@ from spacy.util import load_config
 from scripts import compiled_transformer  # noqa: F401
 from scripts.benchmarking.process import PipelineProcess
 from scripts.compilation.candidates import Candidate
-from scripts.compilation.gate import Gate
-from scripts.compilation.optimize import SearchSettings, optimize
+from scripts.compilation.gate import MIN_AGREEMENT, Gate
+from scripts.compilation.optimize import SearchSettings
 from scripts.compilation.search_report import save_plot
 from scripts.compiled_transformer.artefact import MANIFEST
 from scripts.optimize import optimize_cli
@@ -32,6 +32,7 @@ from .searches import (
     make_pipeline,
     make_quick,
     read_files,
+    run_search,
 )
 
 ROW_KEYS = {
@@ -64,18 +65,18 @@ def result(reference_path, train_corpus, dev_corpus, workspace):
         get_candidate("openvino-int8"),
         get_candidate("nebullvm"),
     ]
-    entities = PipelineProcess.entities
+    annotations = PipelineProcess.annotations
 
     def kill_one(self, corpus):
         if self.path.name == "dies":
             print("a warning", file=self._messages, flush=True)  # As if the process had written it.
             self._process.kill()
-        return entities(self, corpus)
+        return annotations(self, corpus)
 
     files = read_files(reference_path)
     with pytest.MonkeyPatch.context() as patch:
         make_quick(patch, candidates)
-        patch.setattr(PipelineProcess, "entities", kill_one)
+        patch.setattr(PipelineProcess, "annotations", kill_one)
         result = run_command(
             optimize_cli, reference_path, workspace / "compiled", train_corpus, dev_corpus, workspace / "metrics",
             *EXACT, "--budget", 60,
@@ -108,7 +109,8 @@ def test_folders_hold_the_results_and_nothing_else(report, workspace):
 
 def test_json_has_the_search(report, rows, reference_path):
     assert {"machine", "objective", "gate", "reference", "warnings", "chosen", "candidates"} <= report.keys()
-    assert report["gate"] == {"max_f1_drop": 0, "max_label_drop": 0}
+    assert report["gate"] == {"max_f1_drop": 0, "max_label_drop": 0, "min_agreement": MIN_AGREEMENT}
+    assert report["compared"]["docs"] > report["compared"]["with_gold"] > 0
     assert report["reference"]["path"] == str(reference_path)
     assert report["reference"]["ents_f"] > 0.9
     assert report["reference"]["words_per_second"] > 0 and report["reference"]["p50_ms"] > 0
@@ -154,8 +156,8 @@ def test_one_candidate_is_chosen(report, rows, workspace):
     assert [row["name"] for row in chosen] == [report["chosen"]]
     manifest = srsly.read_json(workspace / "compiled" / "transformer" / MANIFEST)
     assert (manifest["engine"], manifest["precision"]) == (chosen[0]["engine"], chosen[0]["precision"])
-    assert manifest["measured_on_dev"]["ents_f"] == chosen[0]["ents_f"]
-    assert manifest["measured_on_dev"]["speedup"] == chosen[0]["speedup"]
+    assert manifest["measured"]["ents_f"] == chosen[0]["ents_f"]
+    assert manifest["measured"]["speedup"] == chosen[0]["speedup"]
     config = load_config(workspace / "compiled" / "config.cfg")["components"]["transformer"]
     assert chosen[0]["settings"].items() <= config.items()
 
@@ -172,7 +174,7 @@ def test_broken_model_is_a_row(rows):
 
 def test_process_that_dies_is_a_row(rows):
     assert rows["dies"]["status"] == "failed"
-    assert "died during 'entities'" in rows["dies"]["reason"]
+    assert "died during 'annotations'" in rows["dies"]["reason"]
     assert "exit code -9: a warning" in rows["dies"]["reason"]
 
 
@@ -187,7 +189,7 @@ def test_harmful_candidate_is_rejected(rows):
     assert row["status"] == "rejected"
     assert row["drop"] > 0.1
     assert row["drop_interval"][0] > 0
-    assert row["identical_docs"] < 0.5
+    assert row["agreement"]["entities"]["value"] < 0.9
     assert row["speedup"] > 0  # A rejected candidate is timed, too: it shows what the gate costs.
 
 
@@ -238,7 +240,7 @@ def test_nothing_passes(reference_path, compiled_path, train_corpus, dev_corpus,
     before = read_files(output)
     make_quick(monkeypatch, [HARMFUL])
     result = run_command(optimize_cli, reference_path, output, train_corpus, dev_corpus, tmp_path / "metrics")
-    assert_refused(result, "No candidate keeps the entities", output, "harmful: loses entities: F1 falls by")
+    assert_refused(result, "No candidate keeps what", output, "harmful: loses entities: F1 falls by")
     assert read_files(output) == before
     assert find_entities(output, dev_corpus) == find_entities(reference_path, dev_corpus)
     report = srsly.read_json(tmp_path / "metrics" / "optimize.json")
@@ -270,7 +272,7 @@ def test_untrained_reference_gives_a_warning(tiny_encoder, train_corpus, dev_cor
 def test_what_is_best_in_latency_is_warmed_up(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     make_quick(monkeypatch, [get_candidate("openvino-fp32")])
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
-    report = optimize(*arguments, SearchSettings(Gate(0, 0), objective="latency"))
+    report = run_search(*arguments, SearchSettings(Gate(0, 0), objective="latency"))
     lengths = [16, 32, 48, 64]
     assert [row["settings"]["warm_up_lengths"] for row in report["candidates"]] == [lengths, lengths]
     assert [row["name"] for row in report["candidates"]] == ["openvino-fp32", "openvino-fp32, batch_wordpieces 512"]
@@ -287,12 +289,12 @@ def test_corpus_without_sentences_is_timed_by_docs(reference_path, train_corpus,
     DocBin(docs=bare_docs).to_disk(tmp_path / "dev.spacy")
     make_quick(monkeypatch, [SAFE])
     arguments = (reference_path, tmp_path / "compiled", train_corpus, tmp_path / "dev.spacy", tmp_path / "metrics")
-    assert optimize(*arguments, SearchSettings(Gate(0, 0)))["candidates"][0]["p50_ms"] > 0
+    assert run_search(*arguments, SearchSettings(Gate(0, 0)))["candidates"][0]["p50_ms"] > 0
 
 
 @pytest.mark.slow
 def test_accurate_int8_is_built(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     make_quick(monkeypatch, [get_candidate("openvino-int8-accurate")])
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
-    report = optimize(*arguments, SearchSettings(Gate(0.1, 0.2)))
+    report = run_search(*arguments, SearchSettings(Gate(0.1, 0.2)))
     assert report["candidates"][0]["status"] in ("passed", "chosen"), report["candidates"][0]["reason"]

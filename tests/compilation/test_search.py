@@ -16,12 +16,12 @@ from scripts.compilation import selection as choice
 from scripts.compilation.build_onnxruntime import build_fp32
 from scripts.compilation.candidates import Candidate
 from scripts.compilation.gate import Gate
-from scripts.compilation.optimize import SearchSettings, optimize
+from scripts.compilation.optimize import SearchSettings
 from scripts.compiled_transformer.artefact import MANIFEST
 from scripts.optimize import optimize_cli
 
 from ..helpers import assert_refused, run_command
-from .searches import EXACT, SAFE, build_nothing, find_entities, make_quick, read_files
+from .searches import EXACT, SAFE, build_nothing, find_entities, make_quick, read_files, run_search
 
 # Killed in the middle
 
@@ -44,21 +44,21 @@ def optimize_until(moment, log, marker, arguments):
         marker.with_suffix(".new").rename(marker)
         time.sleep(3600)
 
-    entities = PipelineProcess.entities
+    annotations = PipelineProcess.annotations
 
     def stop_in_second(self, corpus):
         if self.path.name == "second":
             stop(str(self._process.pid))
-        return entities(self, corpus)
+        return annotations(self, corpus)
 
     with pytest.MonkeyPatch.context() as patch:
         make_quick(patch, make_logged_candidates(log))
         patch.setattr(search, "get_setting_changes", lambda trial: [])
         if moment == "measure":
-            patch.setattr(PipelineProcess, "entities", stop_in_second)
+            patch.setattr(PipelineProcess, "annotations", stop_in_second)
         elif moment == "copy":  # Everything of the output is there but its manifest.
             patch.setattr(choice, "write_manifest", lambda *_: stop())
-        optimize(*arguments, SearchSettings(Gate(0, 0)))
+        run_search(*arguments, SearchSettings(Gate(0, 0)))
 
 
 def kill_at(moment, log, marker, arguments):
@@ -110,10 +110,10 @@ def test_killed_search_goes_on(reference_path, compiled_path, train_corpus, dev_
 
     make_quick(monkeypatch, make_logged_candidates(log))
     monkeypatch.setattr(search, "get_setting_changes", lambda trial: [])
-    report = optimize(*arguments, SearchSettings(Gate(0, 0)))
+    report = run_search(*arguments, SearchSettings(Gate(0, 0)))
     assert log.read_text().split() == ["first", "second", "second"]
     assert [row["name"] for row in report["candidates"]] == ["first", "second"]
-    assert "measured_on_dev" in srsly.read_json(output / "transformer" / MANIFEST)
+    assert "measured" in srsly.read_json(output / "transformer" / MANIFEST)
     assert find_entities(output, dev_corpus) == expected
     assert not output.with_name("compiled-candidates").exists()
 
@@ -144,7 +144,7 @@ def test_what_failed_is_tried_again(reference_path, train_corpus, dev_corpus, tm
     result = run_command(optimize_cli, *arguments, *EXACT)
     assert_refused(result, "No candidate could be built and compared with", "optimize.json")
     make_quick(monkeypatch, [SAFE])
-    assert optimize(*arguments, SearchSettings(Gate(0, 0)))["chosen"].startswith("safe")
+    assert run_search(*arguments, SearchSettings(Gate(0, 0)))["chosen"].startswith("safe")
 
 
 @pytest.mark.slow
@@ -162,5 +162,5 @@ def test_death_of_the_reference_is_not_the_candidates(reference_path, train_corp
         patch.setattr(PipelineProcess, "throughput", kill_reference)
         result = run_command(optimize_cli, *arguments, *EXACT)
     assert_refused(result, "The trained pipeline failed", reference_path, "exit code -9")
-    report = optimize(*arguments, SearchSettings(Gate(0, 0)))
+    report = run_search(*arguments, SearchSettings(Gate(0, 0)))
     assert {row["status"] for row in report["candidates"]} == {"passed", "chosen"}

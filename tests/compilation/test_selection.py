@@ -46,7 +46,37 @@ def test_ties_go_to_the_simpler(objective, number):
     reasons = {row["name"]: row["reason"] for row in rows}
     assert "slower than simple" in reasons["slow"]
     for name in ("fast", "set", "later", "torch"):
-        assert "as good as simple within the noise, which is simpler" in reasons[name]
+        assert "equal to simple within the noise, which is simpler" in reasons[name]
+
+
+def make_finalist(name, rounds, **fields):
+    return make_row(name, rounds=rounds, reference_rounds=[1000.0] * len(rounds), **fields)
+
+
+def test_own_speed_in_the_final_decides():
+    """Whatever the ratio to the reference was, which may have had a slow moment."""
+    rows = [
+        make_finalist("lucky", [8218.0] * 7, speedup=8.46),
+        make_finalist("fast", [13231.0] * 7, speedup=6.0, engine="openvino", precision="int8"),
+        make_row("outside", speedup=20.0),
+    ]
+    assert choose(rows, "throughput") == "fast"
+    assert "slower than fast" in rows[0]["reason"]
+
+
+def test_final_without_a_difference_goes_to_the_simpler():
+    """Each is faster in some rounds: the interval of the ratio in the same round holds 1."""
+    noisy = [100.0, 60.0, 110.0, 55.0, 100.0, 58.0, 105.0]
+    rows = [
+        make_finalist("simple", [95.0, 66.0, 100.0, 61.0, 92.0, 63.0, 99.0]),
+        make_finalist("int8", noisy, engine="openvino", precision="int8"),
+    ]
+    assert choose(rows, "throughput") == "simple"
+
+
+def test_latency_in_the_final_is_better_when_less():
+    rows = [make_finalist("slow", [4.0] * 7), make_finalist("quick", [2.0] * 7, engine="openvino")]
+    assert choose(rows, "latency") == "quick"
 
 
 def test_what_did_not_pass_is_not_chosen():

@@ -1,6 +1,6 @@
 """Docs, windows and wordpieces that tests draw."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import numpy
 from hypothesis import settings
@@ -84,3 +84,8 @@ def pieces(draw) -> Pieces:
     windows_ = numpy.asarray(lengths) + n_prefix + n_suffix
     ids = numpy.arange(len(first)) + 1
     return Pieces(Wordpieces(windows_, ids, numpy.asarray(first), numpy.asarray(last)), n_prefix, n_suffix)
+
+
+def cut(values: numpy.ndarray, lengths: numpy.ndarray) -> List[List[int]]:
+    """Cut values into those of each window."""
+    return [part.tolist() for part in numpy.split(values, numpy.cumsum(lengths)[:-1])]

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from scripts import compiled_transformer  # noqa: F401
 from scripts.compiled_transformer import engines
-from scripts.compiled_transformer.wordpieces import LENGTH_STEP, round_up
+from scripts.compiled_transformer.batches import LENGTH_STEP, round_up
 
 from .. import helpers
 from .checks import ENGINES

@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 from spacy.tokens import Doc
 from thinc.api import NumpyOps
 
-from scripts.compiled_transformer.model import add_to_tokens, split_by_doc
-from scripts.compiled_transformer.wordpieces import Padded
+from scripts.compiled_transformer.model import Places, add_to_tokens, split_by_doc
 
 from .strategies import VOCAB
 
@@ -31,7 +30,8 @@ def test_token_vectors_are_means_over_their_wordpieces(n_tokens, shapes, data):
         steps = data.draw(arrays.arrays("int32", shape, elements=st.integers(0, 3)))
         last = numpy.where(first == nowhere, nowhere, numpy.minimum(first + steps, nowhere - 1)).astype("int32")
         vectors = data.draw(arrays.arrays("float32", (*shape, width), elements=floats))
-        add_to_tokens(sums, counts, Padded(None, None, first, last), vectors)
+        index = numpy.arange(first.size).reshape(shape)
+        add_to_tokens(sums, counts, Places(first.ravel(), last.ravel()), index, vectors)
         for index in numpy.ndindex(shape):
             for token in range(first[index], last[index] + 1) if first[index] < nowhere else ():
                 vectors_of_tokens[token].append(vectors[index])

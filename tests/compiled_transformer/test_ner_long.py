@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from scripts.compiled_transformer.ner import LONG_ENTITY
 
 from ..helpers import get_entities
-from .test_greedy_ner import WORDS, make_doc, make_pair
+from .test_ner import WORDS, make_doc, make_pair
 
 PUSHES = (0.0, 6.0, 30.0)
 
