@@ -46,7 +46,17 @@ print(json.dumps({
     "file": sys.modules[sys.argv[2]].__file__,
 }))
 """
-BUILD_TOOLS = ["torch", "transformers", "spacy_transformers", "scripts", "onnx", "nncf", "nebullvm", "huggingface_hub"]
+BUILD_TOOLS = [
+    "torch",
+    "transformers",
+    "spacy_transformers",
+    "spacy_curated_transformers",
+    "scripts",
+    "onnx",
+    "nncf",
+    "nebullvm",
+    "huggingface_hub",
+]
 
 
 def read_project_command():

@@ -44,8 +44,8 @@ def find_pipeline(name: str) -> Pipeline:
         configs = [config for place in places or () for config in sorted(Path(place).glob(f"{name}-*/config.cfg"))]
         if not configs:
             raise UserError(
-                f"There is no pipeline at {name}, as a folder or an installed package. Make one with "
-                "`python -m spacy project run optimize`, or install its wheel with pip."
+                f"There is no pipeline at {name}, as a folder or an installed package. Make one with `python -m spacy "
+                "project run train`, and compile it with `python -m spacy project run optimize`, or install a wheel with pip."
             )
         folder, is_package = configs[0].parent, True
     return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))

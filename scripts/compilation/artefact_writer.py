@@ -8,6 +8,7 @@ import srsly
 
 from ..common.machine import FAST_WITH, describe_machine
 from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, TOKENIZER, get_digest, read_tokenizer
+from .export import get_padding_position
 from .reference import Reference
 
 TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
@@ -53,6 +54,7 @@ def finish_artefact(
         "width": reference.width,
         "max_length": reference.max_length,
         "pad_id": get_pad_id(reference),
+        "padding_position": get_padding_position(reference.encoder),
         "n_prefix": special.index(0),
         "n_suffix": special[::-1].index(0),
         "encoder": {

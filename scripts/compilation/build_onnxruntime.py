@@ -6,6 +6,7 @@ from typing import List, Optional, Set
 import onnx
 from transformers import PretrainedConfig
 
+from ..compiled_transformer.artefact import PADDED_INPUTS
 from ..compiled_transformer.batches import Inputs
 from .export import quiet
 
@@ -20,6 +21,10 @@ def build_fp32(exported: Path, config: PretrainedConfig, folder: Path) -> None:
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
+    options = FusionOptions("bert")
+    inputs = [value.name for value in onnx.load(exported, load_external_data=False).graph.input]
+    # The fused embeddings, once quantized, ignore position ids that they are given.
+    options.enable_embed_layer_norm = inputs == list(PADDED_INPUTS)
     with quiet():
         model = optimize_model(
             str(exported),
@@ -27,7 +32,7 @@ def build_fp32(exported: Path, config: PretrainedConfig, folder: Path) -> None:
             model_type="bert",
             num_heads=config.num_attention_heads,
             hidden_size=config.hidden_size,
-            optimization_options=FusionOptions("bert"),
+            optimization_options=options,
             opt_level=0,
         )
         model.save_model_to_file(str(folder / "encoder.onnx"))

@@ -22,7 +22,7 @@ from ..compiled_transformer.packing import make_packed_batches
 from ..compiled_transformer.wordpieces import Wordpieces
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact_writer import finish_artefact, get_pad_id
-from .export import export_onnx, takes_packed_windows
+from .export import export_onnx, get_padding_position, takes_packed_windows
 from .reference import Reference
 from .swap import assemble
 from .validation import PipelineScorer
@@ -81,7 +81,11 @@ class Workbench:
         ids = self.reference.tokenizer(chosen, truncation=True, max_length=self.reference.max_length)["input_ids"]
         lengths, unaligned = numpy.asarray([len(window) for window in ids]), numpy.zeros(0, dtype="int64")
         wordpieces = Wordpieces(lengths, numpy.concatenate(ids).astype("int64"), unaligned, unaligned)
-        manifest = {"max_length": self.reference.max_length, "pad_id": get_pad_id(self.reference)}
+        manifest = {
+            "max_length": self.reference.max_length,
+            "pad_id": get_pad_id(self.reference),
+            "padding_position": get_padding_position(self.reference.encoder),
+        }
         settings = {"threads": 1, "device": "cpu", "warm_up_lengths": []}
         if self.inputs == PADDED_INPUTS:
             batches = make_padded_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})

@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Iterator, Sequence, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import onnx
 import torch
@@ -75,6 +75,8 @@ def takes_packed_windows(encoder: PreTrainedModel) -> bool:
         return False
     packed, padded = (copy_encoder(encoder, "eager", inputs) for inputs in (PACKED_INPUTS, PADDED_INPUTS))
     ids, positions, segments = example_inputs(PACKED_INPUTS)
+    padding_position = get_padding_position(encoder)
+    positions += 0 if padding_position is None else padding_position + 1
     try:
         with torch.inference_mode(), quiet():
             together = packed(ids, positions, segments)[1, :12]
@@ -82,6 +84,14 @@ def takes_packed_windows(encoder: PreTrainedModel) -> bool:
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
         return False  # Many encoders refuse a mask with three axes, each in its own way.
     return bool(torch.allclose(together, torch.cat(alone), atol=1e-4, rtol=1e-4))
+
+
+def get_padding_position(encoder: PreTrainedModel) -> Optional[int]:
+    """Find the position of padding, where an encoder counts its wordpieces from the next one on, as RoBERTa does."""
+    for name, layer in encoder.named_modules():
+        if name.endswith("position_embeddings"):
+            return getattr(layer, "padding_idx", None)
+    return None
 
 
 def export_onnx(encoder: PreTrainedModel, path: Path, inputs: Sequence[str] = PADDED_INPUTS) -> None:

@@ -12,8 +12,8 @@ from thinc.api import Model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
-from ..compiled_transformer.engines import get_first_position
 from ..compiled_transformer.windows import get_windows
+from .export import get_padding_position
 
 SPAN_GETTERS = {
     "spacy-transformers.strided_spans.v1": "strided",
@@ -49,7 +49,9 @@ class Reference(NamedTuple):
         """Most wordpieces of a window, special tokens included."""
         config = self.encoder.config
         positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
-        positions -= get_first_position(self.encoder)
+        padding_position = get_padding_position(self.encoder)
+        if padding_position is not None:
+            positions -= padding_position + 1  # Some of them can't be used.
         return min(positions, self.tokenizer.model_max_length)
 
     def cut_texts(self, docs: List[Doc]) -> List[str]:

@@ -176,8 +176,8 @@ class CompiledEncoder(Shim):
 
         settings (Dict[str, Any]): The component's.
         """
-        manifest, _ = self.get_artefact()
         for length in settings["warm_up_lengths"]:
+            manifest, _ = self.get_artefact()
             if length <= manifest["max_length"]:
                 engine = self.get_engine(settings["device"], get_threads(settings), 1, length)
                 engine(make_inputs(manifest, length))

@@ -168,20 +168,9 @@ def encode(encoder: Any, tensors: Dict[str, Any]) -> Any:
     same = segments[:, :, None] == segments[:, None, :]
     return encoder(
         input_ids=tensors["input_ids"],
-        position_ids=tensors["position_ids"] + get_first_position(encoder),
+        position_ids=tensors["position_ids"],
         attention_mask=same.to(segments.dtype),
     )
-
-
-def get_first_position(encoder: Any) -> int:
-    """Find the position of the first wordpiece: encoders of RoBERTa's kind count from the padding id on.
-
-    encoder (PreTrainedModel): The encoder.
-    """
-    for name, layer in encoder.named_modules():
-        if name.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None:
-            return layer.padding_idx + 1
-    return 0
 
 
 ENGINES = {"onnxruntime": start_onnxruntime, "openvino": start_openvino, "torch": start_torch}

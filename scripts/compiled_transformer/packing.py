@@ -4,7 +4,7 @@ A row may hold several windows because position ids start again in each, and bec
 those of its own segment only. Rows of 64 wordpieces are as fast as any; longer ones cost more in attention.
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 from thinc.types import Ints1d
@@ -44,7 +44,7 @@ def make_packed_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settin
         blocks = [Block(choose_length(int(lengths[0]), settings["warm_up_lengths"], manifest["max_length"]), [[0]])]
     else:
         blocks = plan_blocks(lengths, threads, most, manifest["max_length"])
-    return [fill(wordpieces, block, manifest["pad_id"]) for block in blocks]
+    return [fill(wordpieces, block, manifest["pad_id"], manifest.get("padding_position")) for block in blocks]
 
 
 def choose_length(length: int, ready: List[int], longest: int) -> int:
@@ -161,10 +161,11 @@ class RowsByRoom:
         return row, room
 
 
-def fill(wordpieces: Wordpieces, block: Block, pad_id: int) -> Batch:
+def fill(wordpieces: Wordpieces, block: Block, pad_id: int, padding_position: Optional[int] = None) -> Batch:
     """Gather the windows of a block in rectangular arrays.
 
     pad_id (int): The padding wordpiece; padding is a segment of its own, number 0.
+    padding_position (Optional[int]): Where encoders of RoBERTa's kind put it; wordpieces count from the next position on.
     """
     windows = numpy.concatenate([numpy.asarray(row) for row in block.rows])
     n_windows = numpy.asarray([len(row) for row in block.rows])
@@ -180,6 +181,8 @@ def fill(wordpieces: Wordpieces, block: Block, pad_id: int) -> Batch:
     positions = numpy.arange(ends[-1]) - numpy.repeat(ends - lengths, lengths)
     places = numpy.repeat(rows * block.length + offsets, lengths) + positions
     source = numpy.repeat(starts, lengths) + positions
+    if padding_position is not None:
+        positions = count_without_padding(wordpieces.ids[source] != pad_id, ends - lengths, lengths) + padding_position
     shape = (len(block.rows), block.length)
     ids = numpy.full(shape, pad_id, dtype="int64")
     position_ids, segment_ids, index = (numpy.full(shape, value, dtype="int64") for value in (0, 0, -1))
@@ -191,3 +194,17 @@ def fill(wordpieces: Wordpieces, block: Block, pad_id: int) -> Batch:
     ):
         array.reshape(-1)[places] = values
     return Batch(dict(zip(PACKED_INPUTS, (ids, position_ids, segment_ids))), index)
+
+
+def count_without_padding(is_counted: Ints1d, starts: Ints1d, lengths: Ints1d) -> Ints1d:
+    """Number the wordpieces of each window from 1; what isn't counted has 0, as a text with "<pad>" in it may have.
+
+    As `create_position_ids_from_input_ids` in transformers' `modeling_roberta.py`.
+
+    is_counted (Ints1d): *Shape:* (n_wordpieces,). Whether each is something else than the padding wordpiece.
+    starts (Ints1d): *Shape:* (n_windows,). First wordpiece of each window.
+    lengths (Ints1d): *Shape:* (n_windows,).
+    """
+    counts = numpy.cumsum(is_counted)
+    before = counts[starts] - is_counted[starts]
+    return numpy.where(is_counted, counts - numpy.repeat(before, lengths), 0)

@@ -109,7 +109,7 @@ def test_folders_hold_the_results_and_nothing_else(report, workspace):
 
 def test_json_has_the_search(report, rows, reference_path):
     assert {"machine", "objective", "gate", "reference", "warnings", "chosen", "candidates"} <= report.keys()
-    assert report["gate"] == {"max_f1_drop": 0, "max_label_drop": 0, "min_agreement": MIN_AGREEMENT}
+    assert report["gate"] == {"max_f1_drop": 0, "max_label_drop": 0, "min_agreement": pytest.approx(MIN_AGREEMENT)}
     assert report["compared"]["docs"] > report["compared"]["with_gold"] > 0
     assert report["reference"]["path"] == str(reference_path)
     assert report["reference"]["ents_f"] > 0.9
