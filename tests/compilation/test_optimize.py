@@ -110,7 +110,7 @@ def test_folders_hold_the_results_and_nothing_else(report, workspace):
 def test_json_has_the_search(report, rows, reference_path):
     assert {"machine", "objective", "gate", "reference", "warnings", "chosen", "candidates"} <= report.keys()
     assert report["gate"] == {"max_f1_drop": 0, "max_label_drop": 0, "min_agreement": pytest.approx(MIN_AGREEMENT)}
-    assert report["compared"]["docs"] > report["compared"]["with_gold"] > 0
+    assert report["compared"]["docs"] >= report["compared"]["with_gold"] > 0
     assert report["reference"]["path"] == str(reference_path)
     assert report["reference"]["ents_f"] > 0.9
     assert report["reference"]["words_per_second"] > 0 and report["reference"]["p50_ms"] > 0
@@ -247,6 +247,24 @@ def test_nothing_passes(reference_path, compiled_path, train_corpus, dev_corpus,
     assert report["chosen"] is None
     assert [row["status"] for row in report["candidates"]] == ["rejected"]
     assert {path.name for path in (tmp_path / "metrics").iterdir()} == set(REPORTS)
+
+
+def test_text_takes_the_place_of_gold(multi_head_path, train_corpus, tmp_path, monkeypatch):
+    """Without gold, and for a tagger, a text classifier and ner at once: what changes annotations is rejected."""
+    text = tmp_path / "texts.txt"
+    text.write_text("\n".join(doc.text for doc in read_docs(train_corpus)[:60]), encoding="utf8")
+    make_quick(monkeypatch, [HARMFUL, SAFE])
+    output = tmp_path / "compiled"
+    result = run_command(optimize_cli, multi_head_path, output, "--text", text, "--min-agreement", 0.99)
+    assert result.exit_code == 0, result.output
+    report = srsly.read_json(tmp_path / "compiled-metrics" / "optimize.json")
+    assert report["compared"]["with_gold"] == 0 and report["reference"]["ents_f"] is None
+    harmful, safe = report["candidates"][:2]
+    assert harmful["status"] == "rejected" and safe["status"] in ("passed", "chosen")
+    assert {"tags", "categories"} <= safe["agreement"].keys()
+    assert all(found["value"] == 1 for found in safe["agreement"].values())
+    assert min(found["value"] for found in harmful["agreement"].values()) < 0.99
+    assert "agree in" in harmful["reason"]
 
 
 def test_untrained_reference_gives_a_warning(tiny_encoder, train_corpus, dev_corpus, tmp_path, monkeypatch):

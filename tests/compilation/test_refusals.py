@@ -90,11 +90,22 @@ def test_missing_corpus(missing, reference_path, train_corpus, dev_corpus, tmp_p
     assert_optimize_refused(tmp_path, reference_path, corpora["train"], corpora["dev"], expected=expected)
 
 
-def test_corpus_without_entities(reference_path, train_corpus, tmp_path):
-    docs = [Doc(spacy.blank("en").vocab, words=["Nobody", "came", "."])]
-    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
-    expected = [tmp_path / "dev.spacy", "no entities"]
-    assert_optimize_refused(tmp_path, reference_path, train_corpus, tmp_path / "dev.spacy", expected=expected)
+def test_no_text_at_all(reference_path, tmp_path):
+    result = run_command(optimize_cli, reference_path, tmp_path / "compiled")
+    assert_refused(result, "no text to compare pipelines on", "--text")
+
+
+def test_unknown_candidate(reference_path, train_corpus, dev_corpus, tmp_path):
+    expected = ["--candidates", "'fastest'", "openvino-int8"]
+    options = ("--candidates", "openvino-int8,fastest")
+    assert_optimize_refused(tmp_path, reference_path, train_corpus, dev_corpus, *options, expected=expected)
+
+
+@pytest.mark.parametrize("value", ["much", "1.5", "entities=-1", "names=0.9"])
+def test_agreement_that_is_none(value, reference_path, train_corpus, dev_corpus, tmp_path):
+    expected = ["--min-agreement", repr(value), "entities=0.99"]
+    options = ("--min-agreement", value)
+    assert_optimize_refused(tmp_path, reference_path, train_corpus, dev_corpus, *options, expected=expected)
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
