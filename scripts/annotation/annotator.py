@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from ..common.corpora import copy_bare
 from ..common.pipelines import load_pipeline
 from .inputs import open_input
-from .journal import Journal
+from .journal import Journal, describe_disk_error
 from .long_documents import Cutting, CuttingError, annotate_long, get_cutting
 from .outputs import open_output
 from .records import Chunk, Records
@@ -69,20 +69,23 @@ class Annotator:
 
         RETURNS (Dict[str, Any]): Its entry, or the "problem" that stopped it.
         """
-        entry = self.journal.read_entry(chunk.number)
-        if entry is not None:
-            return entry
-        if self.journal.count_attempt(chunk.number) > MOST_ATTEMPTS:
-            places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.source}"
-            return {"problem": f"workers died {MOST_ATTEMPTS} times at {places}"}
         try:
+            entry = self.journal.read_entry(chunk.number)
+            if entry is not None:
+                return entry
+            if self.journal.count_attempt(chunk.number) > MOST_ATTEMPTS:
+                places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.source}"
+                return {"problem": f"workers died {MOST_ATTEMPTS} times at {places}"}
             # Not in the constructor: Ray would start an actor that fails there again and again.
             if self.nlp is None:
                 self.load()
             # Words that are new in a chunk are forgotten after it; a vocabulary that grows would fill the memory.
             with self.nlp.memory_zone():
                 return self.annotate(chunk)
-        except Exception as error:  # The driver stops the run and shows it, without Ray's traceback around it.
+        # The driver stops the run and shows it, without Ray's traceback around it.
+        except OSError as error:
+            return {"problem": describe_disk_error(error)}
+        except Exception as error:
             return {"problem": describe(error)}
 
     def load(self) -> None:
