@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 
 from ..common.corpora import copy_bare
 from ..common.pipelines import load_pipeline
+from ..common.texts import MAX_RUN, find_long_run, speed_up, uses_spacy_tokenizer
 from .inputs import open_input
 from .journal import Journal, describe_disk_error
 from .long_documents import Cutting, CuttingError, annotate_long, get_cutting
@@ -91,6 +92,7 @@ class Annotator:
     def load(self) -> None:
         """Load the pipeline."""
         self.nlp = load_pipeline(self.settings.pipeline, self.settings.compiled, self.threads, self.use_gpu)
+        speed_up(self.nlp)
         try:
             self.cutting = get_cutting(self.nlp)
         except CuttingError as error:
@@ -102,6 +104,8 @@ class Annotator:
         RETURNS (Dict[str, Any]): Its entry.
         """
         records = self.input.read(chunk, self.nlp.vocab)
+        if uses_spacy_tokenizer(self.nlp.config):
+            records.refuse_texts(describe_long_run)
         try:
             statistics = self.collect(zip(records.ids, self.annotate_all(records.contents)))
         except Exception:  # One document makes the pipeline fail: find out which, and go on without it.
@@ -175,6 +179,14 @@ class Annotator:
             if doc is not None and (words + len(doc) > WORDS_AT_ONCE or len(doc) > self.settings.rows.long_words):
                 following.append(doc)
                 return
+
+
+def describe_long_run(text: str) -> Optional[str]:
+    """Say that spaCy's tokenizer would take too long for a text; None if it would not."""
+    length = find_long_run(text)
+    return (
+        f"{length:,} characters without white space between them, at most {MAX_RUN:,} can be read" if length else None
+    )
 
 
 def describe(error: BaseException) -> str:
