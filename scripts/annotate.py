@@ -96,7 +96,10 @@ def annotate_cli(
                 f"{error.name} is not installed. Install it with Ray: pip install -r requirements-scale.txt"
             ) from error
         summary = annotate(pipeline, source, output, settings, silent=False)
-    print_summary(summary, output)
+        print_summary(summary, output)
+        if not summary["documents"]:
+            reason = "all of its records are bad" if summary["failures"] else "it has none"
+            raise UserError(f"No document of {source} was annotated: {reason}.")
 
 
 def print_summary(summary: Dict[str, Any], output: Path) -> None:
@@ -115,6 +118,8 @@ def print_summary(summary: Dict[str, Any], output: Path) -> None:
     msg.table(rows, aligns=("l", "r"), header=("", "Total"), divider=True)
     for note, n in summary["notes"].items():
         msg.info(f"{n:,} documents {note}.")
+    for kind, n in summary["left_out"].items():
+        msg.warn(f"Left out {n:,} {kind}: of a folder only .txt files are read.")
     if summary["failures"]:
         msg.warn(f"{summary['failures']:,} records could not be annotated: see {output}.errors.jsonl")
     msg.good(f"Wrote {output}")

@@ -9,15 +9,16 @@ import tqdm
 
 from ..common.console import UserError
 from ..common.files import check_kept
-from ..common.pipelines import find_pipeline, get_folder_digest
+from ..common.pipelines import Pipeline, find_pipeline, get_folder_digest
 from .annotator import AnnotatorSettings
 from .inputs import describe_input, open_input
-from .journal import Journal
+from .journal import Journal, report_full_disk
 from .outputs import open_output
 from .ray_pool import run_chunks, start_ray
 from .records import Chunk
 from .results import beside, read_finished, read_first_error, write_results
-from .settings import AnnotationSettings
+from .settings import AnnotationSettings, RowSettings
+from .text_inputs import FolderInput
 
 
 def annotate(
@@ -45,26 +46,32 @@ def annotate(
     writer = open_output(output, rows.with_text)
     # Of an input folder only .txt files are read, which no output is.
     check_kept([source], [output, beside(output, "errors.jsonl")])
-    described = {
-        "input": describe_input(source),
-        "pipeline": get_folder_digest(found.folder),
-        **rows.by_option(),
-    }
+    described = describe_run(found, source, rows)
     journal = Journal(output.absolute())
+    journal.clean()
     summary = read_finished(journal, described)
     if summary is not None:
         check_entry({"first_error": read_first_error(journal.output)}, settings.fail_fast)
         return summary
     chunks = list(opened.plan(rows.chunk_size))
+    left_out = opened.count_left_out() if isinstance(opened, FolderInput) else {}
     if not chunks:
-        raise UserError(f"{source} holds no documents. Name an input with at least one.")
+        others = f", only {', '.join(f'{n:,} {kind}' for kind, n in left_out.items())}" if left_out else ""
+        raise UserError(f"{source} holds no documents{others}. Name an input with at least one.")
     annotator = AnnotatorSettings(found.name, found.compiled, str(source.absolute()), str(output.absolute()), rows)
     try:
-        journal.start(described)
+        with report_full_disk(output):
+            journal.start(described)
         speed = process(chunks, journal, annotator, settings, silent)
-        return write_results(journal, writer, len(chunks), described, speed)
+        with report_full_disk(output):
+            return write_results(journal, writer, len(chunks), described, {"left_out": left_out, "run": speed})
     finally:
         journal.close()
+
+
+def describe_run(pipeline: Pipeline, source: Path, rows: RowSettings) -> Dict[str, Any]:
+    """Note all that the rows of the output depend on. Workers, threads and GPUs may change when a run goes on."""
+    return {"input": describe_input(source), "pipeline": get_folder_digest(pipeline.folder), **rows.by_option()}
 
 
 def process(
@@ -112,7 +119,10 @@ def check_entry(entry: Dict[str, Any], fail_fast: bool) -> None:
     RAISES (UserError): If the worker met a problem that stops the run, or a bad record with `fail_fast`.
     """
     if "problem" in entry:
-        raise UserError(f"A worker can't go on: {entry['problem'].rstrip('.')}.")
+        raise UserError(
+            f"A worker can't go on: {entry['problem'].rstrip('.')}. "
+            "The same command goes on with the parts that are finished."
+        )
     error = entry["first_error"]
     if fail_fast and error is not None:
         unit = "line" if "line" in error else "record"

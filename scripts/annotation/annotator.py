@@ -9,8 +9,9 @@ from spacy.tokens import Doc
 
 from ..common.corpora import copy_bare
 from ..common.pipelines import load_pipeline
+from ..common.texts import MAX_RUN, find_long_run, speed_up, uses_spacy_tokenizer
 from .inputs import open_input
-from .journal import Journal
+from .journal import Journal, describe_disk_error
 from .long_documents import Cutting, CuttingError, annotate_long, get_cutting
 from .outputs import open_output
 from .records import Chunk, Records
@@ -69,25 +70,29 @@ class Annotator:
 
         RETURNS (Dict[str, Any]): Its entry, or the "problem" that stopped it.
         """
-        entry = self.journal.read_entry(chunk.number)
-        if entry is not None:
-            return entry
-        if self.journal.count_attempt(chunk.number) > MOST_ATTEMPTS:
-            places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.source}"
-            return {"problem": f"workers died {MOST_ATTEMPTS} times at {places}"}
         try:
+            entry = self.journal.read_entry(chunk.number)
+            if entry is not None:
+                return entry
+            if self.journal.count_attempt(chunk.number) > MOST_ATTEMPTS:
+                places = f"records {chunk.first} to {chunk.first + chunk.records - 1} of {self.settings.source}"
+                return {"problem": f"workers died {MOST_ATTEMPTS} times at {places}"}
             # Not in the constructor: Ray would start an actor that fails there again and again.
             if self.nlp is None:
                 self.load()
             # Words that are new in a chunk are forgotten after it; a vocabulary that grows would fill the memory.
             with self.nlp.memory_zone():
                 return self.annotate(chunk)
-        except Exception as error:  # The driver stops the run and shows it, without Ray's traceback around it.
+        # The driver stops the run and shows it, without Ray's traceback around it.
+        except OSError as error:
+            return {"problem": describe_disk_error(error)}
+        except Exception as error:
             return {"problem": describe(error)}
 
     def load(self) -> None:
         """Load the pipeline."""
         self.nlp = load_pipeline(self.settings.pipeline, self.settings.compiled, self.threads, self.use_gpu)
+        speed_up(self.nlp)
         try:
             self.cutting = get_cutting(self.nlp)
         except CuttingError as error:
@@ -99,6 +104,8 @@ class Annotator:
         RETURNS (Dict[str, Any]): Its entry.
         """
         records = self.input.read(chunk, self.nlp.vocab)
+        if uses_spacy_tokenizer(self.nlp.config):
+            records.refuse_texts(describe_long_run)
         try:
             statistics = self.collect(zip(records.ids, self.annotate_all(records.contents)))
         except Exception:  # One document makes the pipeline fail: find out which, and go on without it.
@@ -172,6 +179,14 @@ class Annotator:
             if doc is not None and (words + len(doc) > WORDS_AT_ONCE or len(doc) > self.settings.rows.long_words):
                 following.append(doc)
                 return
+
+
+def describe_long_run(text: str) -> Optional[str]:
+    """Say that spaCy's tokenizer would take too long for a text; None if it would not."""
+    length = find_long_run(text)
+    return (
+        f"{length:,} characters without white space between them, at most {MAX_RUN:,} can be read" if length else None
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -25,6 +26,7 @@ def open_input(path: Path, text_field: str, id_field: Optional[str]) -> Input:
     RETURNS (Input): The reader: `plan` cuts the input into chunks, `read` reads one.
     RAISES (UserError): If there is no such input, or its format is not known.
     """
+    check_readable_again(path)
     if not path.exists():
         raise UserError(f"There is no input at {path}. Name a .jsonl, .parquet, .txt or .spacy file, or a folder.")
     if path.suffix in WITH_FIELDS and path.is_file():
@@ -41,11 +43,28 @@ def open_input(path: Path, text_field: str, id_field: Optional[str]) -> Input:
     raise UserError(f"{path} has an unknown ending. Expected one of {known}, or a folder of .txt files.")
 
 
+def check_readable_again(path: Path) -> None:
+    """Check that an input can be read several times: by each worker its part, and again after a run was stopped.
+
+    RAISES (UserError): If it is standard input, a pipe or a device, or a link to nothing.
+    """
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"The input {path} is a link to {os.readlink(path)}, which is not there. Name a file or folder."
+        )
+    is_stream = path.exists() and not path.is_file() and not path.is_dir()
+    if is_stream or (str(path) == "-" and not path.exists()):
+        name = f"The input {path} is a pipe or a device" if is_stream else "Standard input"
+        raise UserError(
+            f"{name}, which can be read only once, but each worker reads its own part. Write it to a file and name that."
+        )
+
+
 def describe_input(path: Path) -> Dict[str, Any]:
     """Note what tells whether an input is still the same: its path, size and time of change."""
     name = escape_name(str(path.resolve()))
     if path.is_dir():
-        listing = json.dumps(list_files(path)).encode("utf8")
+        listing = json.dumps(list_files(path).texts).encode("utf8")
         return {"path": name, "files": hashlib.sha256(listing).hexdigest()}
     stat = path.stat()
     return {"path": name, "size": stat.st_size, "changed": stat.st_mtime_ns}

@@ -4,6 +4,7 @@ A chunk's files are written under other names and renamed, its entry in the jour
 is there, so that whatever moment a process is killed at, no row is lost or doubled.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -36,7 +37,6 @@ class Journal:
         settings (Dict[str, Any]): All that the rows depend on.
         RAISES (UserError): If the parts are those of a run with other settings, or of one that is still going on.
         """
-        shutil.rmtree(self._removed, ignore_errors=True)
         check_folder(self.folder, self.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
@@ -58,6 +58,10 @@ class Journal:
                 f"{self.folder} holds the parts of an unfinished run with another {', '.join(changed)}. "
                 "Give what it was given to go on with it, or delete the folder to start again."
             )
+
+    def clean(self) -> None:
+        """Remove the parts of a run that was killed after it had joined them."""
+        shutil.rmtree(self._removed, ignore_errors=True)
 
     def part(self, number: int) -> Path:
         """Name the file with the rows of a chunk."""
@@ -89,23 +93,30 @@ class Journal:
 
         writer (Any): Has a method `write` that writes the rows to a path.
         """
-        unfinished = self._unfinished(self.part(number))
-        writer.write(unfinished)
-        os.replace(unfinished, self.part(number))
+        with self.replace_when_done(self.part(number)) as unfinished:
+            writer.write(unfinished)
         lines = "".join(f"{json.dumps(error, ensure_ascii=False)}\n" for error in errors)
         self.replace(self.errors(number), lines)
         self.replace(self.entry(number), json.dumps(entry))
 
     def replace(self, path: Path, text: str) -> None:
         """Write a text file so that it is whole or not there."""
-        unfinished = self._unfinished(path)
-        unfinished.write_text(text, encoding="utf8", newline="\n")
-        os.replace(unfinished, path)
+        with self.replace_when_done(path) as unfinished:
+            unfinished.write_text(text, encoding="utf8", newline="\n")
 
-    def _unfinished(self, path: Path) -> Path:
-        """Name a file that becomes another one when it is complete."""
+    @contextlib.contextmanager
+    def replace_when_done(self, target: Path) -> Iterator[Path]:
+        """Write a part, or what goes beside the output, in the folder of the parts, and rename it when it is complete.
+
+        What a killed run leaves there is removed when the next one starts, or with the parts.
+        """
         # A worker that was given up for dead may still write the same part.
-        return path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")
+        unfinished = self.folder / f"{target.name}.{uuid.uuid4().hex}.unfinished"
+        try:
+            yield unfinished
+            os.replace(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def iterate(self, n_chunks: int) -> Iterator[Dict[str, Any]]:
         """Read the entries of all chunks in order."""
@@ -122,3 +133,25 @@ class Journal:
         """Let another run have the parts."""
         if self._lock is not None:
             self._lock.close()
+
+
+@contextlib.contextmanager
+def report_full_disk(output: Path) -> Iterator[None]:
+    """Say in one sentence that something can't be written.
+
+    output (Path): What it belongs to.
+    RAISES (UserError): For any error of the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Can't write {output}: {describe_disk_error(error)}. Make room, or choose another place; "
+            "the same command goes on with the parts that are finished."
+        ) from error
+
+
+def describe_disk_error(error: OSError) -> str:
+    """Say why something can't be read or written, and what."""
+    reason = os.strerror(error.errno) if error.errno else str(error).strip().rstrip(".")
+    return f"{reason} ({error.filename})" if error.filename else reason

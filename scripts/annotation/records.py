@@ -1,7 +1,7 @@
 """Records: what an input holds, cut into chunks, and the reasons why one can't be annotated."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from spacy.tokens import Doc
 
@@ -48,6 +48,18 @@ class Records:
         """Add a bad record."""
         place = {"file": escape_name(file), self.unit: number}
         self.errors.append({**place, **({} if id_ is None else {"id": id_}), "reason": str(reason)})
+
+    def refuse_texts(self, find_problem: Callable[[str], Optional[str]]) -> None:
+        """Move good records to the bad ones if their text has a problem. Docs are left as they are.
+
+        find_problem (Callable[[str], Optional[str]]): Says why a text can't be annotated, None if it can.
+        """
+        problems = [find_problem(content) if isinstance(content, str) else None for content in self.contents]
+        self.errors.extend({**place, "reason": reason} for place, reason in zip(self.places, problems) if reason)
+        good = [number for number, reason in enumerate(problems) if not reason]
+        self.places = [self.places[number] for number in good]
+        self.ids = [self.ids[number] for number in good]
+        self.contents = [self.contents[number] for number in good]
 
 
 def decode(data: bytes) -> str:

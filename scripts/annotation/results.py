@@ -5,7 +5,6 @@ from typing import Any, Dict, Optional
 
 import srsly
 
-from ..common.files import replace_when_done
 from .journal import Journal
 from .outputs import Output, join_files
 from .statistics import Statistics, render, report
@@ -36,12 +35,12 @@ def read_first_error(output: Path) -> Optional[Dict[str, Any]]:
 
 
 def write_results(
-    journal: Journal, writer: Output, n_chunks: int, settings: Dict[str, Any], speed: Dict[str, Any]
+    journal: Journal, writer: Output, n_chunks: int, settings: Dict[str, Any], about: Dict[str, Any]
 ) -> Dict[str, Any]:
     """Join the parts, write what goes beside the output, and remove the parts.
 
     settings (Dict[str, Any]): All that the rows depend on.
-    speed (Dict[str, Any]): The workers and the speed of this run.
+    about (Dict[str, Any]): What else the summary is to say.
     RETURNS (Dict[str, Any]): The summary.
     """
     output = journal.output
@@ -54,25 +53,25 @@ def write_results(
         "failures": total.failures,
         "entities": dict(sorted(total.labels.items())),
         "notes": dict(sorted(total.notes.items())),
-        "run": speed,
+        **about,
         "settings": settings,
     }
     errors = beside(output, "errors.jsonl")
     if total.failures:
-        with replace_when_done(errors) as path:
+        with journal.replace_when_done(errors) as path:
             join_files(map(journal.errors, range(n_chunks)), path)
     else:
         errors.unlink(missing_ok=True)
     if settings["--stats"]:
         with (
-            replace_when_done(beside(output, "stats.json")) as json_path,
-            replace_when_done(beside(output, "stats.html")) as html_path,
+            journal.replace_when_done(beside(output, "stats.json")) as json_path,
+            journal.replace_when_done(beside(output, "stats.html")) as html_path,
         ):
             srsly.write_json(json_path, report(total))
             html_path.write_text(render(total), encoding="utf8")
-    with replace_when_done(output) as path:
+    with journal.replace_when_done(output) as path:
         writer.join(map(journal.part, range(n_chunks)), path)
-    with replace_when_done(beside(output, "summary.json")) as path:
+    with journal.replace_when_done(beside(output, "summary.json")) as path:
         srsly.write_json(path, summary)
     journal.remove()
     return summary

@@ -1,9 +1,11 @@
 """Inputs that are text: JSONL, a document a line, a folder of text files."""
 
 import json
+import os
 from codecs import BOM_UTF8
+from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.vocab import Vocab
@@ -135,7 +137,7 @@ class FolderInput:
 
     def plan(self, chunk_size: int) -> Iterator[Chunk]:
         """Cut the files, in the order of their paths, into chunks of at most `chunk_size`."""
-        files = list_files(self.path)
+        files = list_files(self.path).texts
         start = number = size = 0
         for end, (_, n_bytes, _) in enumerate(files):
             if end > start and (end - start == chunk_size or size + n_bytes > MAX_BYTES):
@@ -155,18 +157,47 @@ class FolderInput:
         for number, name in enumerate(chunk.files, start=chunk.first):
             file_ = self.path / name
             try:
-                records.add(str(file_), number, check_name(name), decode(file_.read_bytes().removeprefix(BOM_UTF8)))
+                records.add(str(file_), number, check_name(name), decode(read_file(file_).removeprefix(BOM_UTF8)))
             except OSError as error:
                 records.refuse(str(file_), number, f"can't be read: {error.strerror}", escape_name(name))
             except RecordError as error:
                 records.refuse(str(file_), number, error, escape_name(name))
         return records
 
+    def count_left_out(self) -> Dict[str, int]:
+        """Count what is not read, by its kind."""
+        return list_files(self.path).left_out
 
-def list_files(folder: Path) -> List[Tuple[str, int, int]]:
-    """List the .txt files of a folder, sorted.
 
-    RETURNS (List[Tuple[str, int, int]]): Path in the folder, size and time of change of each.
-    """
-    files = ((path, path.stat()) for path in folder.rglob("*.txt") if path.is_file())
-    return sorted((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns) for path, stat in files)
+def read_file(path: Path) -> bytes:
+    """Read a file. RAISES (RecordError): If it is none, but a pipe, which would wait for ever, or a link to nothing."""
+    if path.is_symlink() and not path.exists():
+        raise RecordError(f"a link to {escape_name(os.readlink(path))}, which is not there")
+    if not path.is_file():
+        raise RecordError("not a file, but a pipe or a device")
+    return path.read_bytes()
+
+
+class Listing(NamedTuple):
+    """What is in a folder."""
+
+    texts: List[Tuple[str, int, int]]  # Path in the folder, size and time of change of each .txt file, sorted
+    left_out: Dict[str, int]  # Numbers of other things, by what they are.
+
+
+def list_files(folder: Path) -> Listing:
+    """List the .txt files of a folder and its subfolders, and count what else is there."""
+    texts: List[Tuple[str, int, int]] = []
+    left_out: Counter = Counter()
+    unreadable: List[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
+        left_out["links to folders"] += sum(os.path.islink(os.path.join(parent, name)) for name in folders)
+        for name in files:
+            path = Path(parent, name)
+            if path.suffix == ".txt":
+                stat = path.stat() if path.exists() else path.lstat()
+                texts.append((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns))
+            else:
+                left_out[f"{escape_name(path.suffix)} files" if path.suffix else "files without an ending"] += 1
+    left_out["folders that can't be read"] = len(unreadable)
+    return Listing(sorted(texts), {kind: n for kind, n in sorted(left_out.items()) if n})

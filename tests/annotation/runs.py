@@ -6,6 +6,7 @@ import spacy
 import srsly
 from spacy.tokens import DocBin
 
+from scripts.annotation.annotate import describe_run
 from scripts.annotation.annotator import Annotator, AnnotatorSettings
 from scripts.annotation.journal import Journal
 from scripts.annotation.settings import RowSettings
@@ -65,6 +66,16 @@ def make_worker(pipeline, source, output, **rows):
     found = find_pipeline(str(pipeline))
     settings = RowSettings(**{"with_text": True, **rows})
     return Annotator(AnnotatorSettings(found.name, found.compiled, str(source), str(output), settings), 1, False)
+
+
+def finish_parts(pipeline, source, output, rows):
+    """Do all of a run but the join, without Ray: `annotate` with the same settings goes on from there."""
+    found = find_pipeline(str(pipeline))
+    worker = Annotator(AnnotatorSettings(found.name, found.compiled, str(source), str(output), rows), 1, False)
+    worker.journal.start(describe_run(found, source, rows))
+    for chunk in worker.input.plan(rows.chunk_size):
+        assert "problem" not in worker.process(chunk)
+    worker.journal.close()
 
 
 def run_worker(worker, source, output, chunk_size=16):

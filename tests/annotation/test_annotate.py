@@ -17,7 +17,7 @@ from scripts.annotation.results import beside
 from scripts.annotation.settings import AnnotationSettings, PoolSettings, RowSettings
 
 from .. import helpers
-from .runs import BAD_LINES, N_TEXTS, read_rows
+from .runs import BAD_LINES, N_TEXTS, finish_parts, read_rows
 
 
 @pytest.mark.slow
@@ -77,6 +77,27 @@ def test_stats(tmp_path, compiled_path, jsonl, texts, expected, ray_here):
     assert "http-equiv" not in reports[0][1] and "<mark" in reports[0][1] and "src=" not in reports[0][1]
 
 
+@pytest.mark.parametrize("name", ["in.jsonl", "folder", "blank.txt"])
+def test_nothing_but_bad_records_is_a_failure(name, tmp_path, compiled_path, monkeypatch):
+    """The errors are written all the same. The parts are made here, so that no Ray is needed."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text('{"text": 1}\nno JSON\n')
+    Path("blank.txt").write_text("\n\n")
+    Path("folder").mkdir()
+    Path("folder", "a.txt").write_bytes(b"\xff")
+    Path("folder", "b.md").write_text("Ada .")
+    finish_parts(compiled_path, Path(name), Path("out.jsonl"), RowSettings())
+    result = helpers.run_command(annotate_cli, compiled_path, name, "out.jsonl")
+    reason = "it has none" if name == "blank.txt" else "all of its records are bad"
+    helpers.assert_refused(result, f"No document of {name} was annotated: {reason}")
+    assert ("Left out 1 .md files" in result.output) == (name == "folder")
+    n_errors = {"in.jsonl": 2, "folder": 1, "blank.txt": 0}[name]
+    assert beside(Path("out.jsonl"), "errors.jsonl").exists() == (n_errors > 0)
+    assert srsly.read_json("out.jsonl.summary.json")["failures"] == n_errors
+    # Also where nothing is left to do.
+    assert helpers.run_command(annotate_cli, compiled_path, name, "out.jsonl").exit_code == 1
+
+
 @pytest.mark.parametrize(
     "arguments, expected_parts",
     [
@@ -86,6 +107,8 @@ def test_stats(tmp_path, compiled_path, jsonl, texts, expected, ray_here):
         (["PIPELINE", "in.txt", "out.csv"], ["unknown ending", ".spacy"]),
         (["PIPELINE", "in.txt", "out.jsonl", "--id-field", "x"], ["has no fields", "--id-field x"]),
         (["PIPELINE", "empty.txt", "out.jsonl"], ["holds no documents"]),
+        (["PIPELINE", "folder", "out.jsonl"], ["holds no documents, only 1 .md files"]),
+        (["PIPELINE", "-", "out.jsonl"], ["Standard input, which can be read only once"]),
         (["PIPELINE", "in.parquet", "out.jsonl"], ["is not a Parquet file, or damaged"]),
         (["PIPELINE", "in.spacy", "out.jsonl"], ["is not a .spacy file, or damaged"]),
         (["PIPELINE", "real.parquet", "out.jsonl"], ["has no column 'text'", "number"]),
@@ -97,6 +120,8 @@ def test_mistakes_are_refused(arguments, expected_parts, tmp_path, compiled_path
     for name in ("in.txt", "in.csv", "in.parquet", "in.spacy"):
         Path(name).write_text("text")
     Path("empty.txt").touch()
+    Path("folder").mkdir()
+    Path("folder", "readme.md").touch()
     parquet.write_table(pyarrow.table({"number": [1]}), "real.parquet")
     arguments = [str(compiled_path) if argument == "PIPELINE" else argument for argument in arguments]
     helpers.assert_refused(helpers.run_command(annotate_cli, *arguments), *expected_parts)

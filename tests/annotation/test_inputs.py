@@ -1,6 +1,7 @@
 """Inputs: every record in one chunk, and bad ones with their place and reason."""
 
 import os
+from pathlib import Path
 
 import pytest
 import spacy
@@ -105,3 +106,51 @@ def test_damaged_end_of_a_parquet_file(damage, cause, tmp_path):
     with pytest.raises(UserError, match="in.parquet is not a Parquet file, or damaged: .*[^.]\\.$") as raised:
         list(open_input(path, "text", None).plan(10))
     assert type(raised.value.__cause__) is cause
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.txt", "in.parquet", "in.spacy", "in"])
+def test_pipes_are_refused_at_once(name, tmp_path):
+    """Nobody writes to this one: whoever opens it waits for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} is a pipe or a device, which can be read only once.*to a file"):
+        open_input(tmp_path / name, "text", None)
+
+
+def test_standard_input_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="^Standard input, which can be read only once"):
+        open_input(Path("-"), "text", None)
+    Path("-").write_text("Ada lives here .")
+    with pytest.raises(UserError, match="unknown ending"):
+        open_input(Path("-"), "text", None)
+
+
+def test_a_broken_link_is_refused(tmp_path):
+    (tmp_path / "in.jsonl").symlink_to("gone.jsonl")
+    with pytest.raises(UserError, match="in.jsonl is a link to gone.jsonl, which is not there"):
+        open_input(tmp_path / "in.jsonl", "text", None)
+
+
+def test_what_a_folder_holds_besides_texts_is_said(tmp_path, compiled_path):
+    folder, output = tmp_path / "folder", tmp_path / "out.jsonl"
+    write_input(folder, ["Ada .", "Bergen ."])
+    for name in ("readme.md", "0/notes.md", "LICENSE", "upper.TXT"):
+        (folder / name).write_text("Karl .")
+    (folder / "loop").symlink_to(folder)
+    (folder / "folder.txt").mkdir()
+    (folder / "0" / "good.txt").symlink_to(folder / "readme.md")
+    (folder / "0" / "lost.txt").symlink_to("gone.txt")
+    os.mkfifo(folder / "0" / "pipe.txt")
+    worker = make_worker(compiled_path, folder, output)
+    assert worker.input.count_left_out() == {
+        ".TXT files": 1,
+        ".md files": 2,
+        "files without an ending": 1,
+        "links to folders": 1,
+    }
+    rows, errors = run_worker(worker, folder, output)
+    assert [row["id"] for row in rows] == ["0/000.txt", "0/good.txt", "1/001.txt"]
+    assert [(error["id"], error["reason"]) for error in errors] == [
+        ("0/lost.txt", "a link to gone.txt, which is not there"),
+        ("0/pipe.txt", "not a file, but a pipe or a device"),
+    ]
