@@ -13,13 +13,16 @@ from ..compiled_transformer.remote import OCTETS
 from .metrics import CountRequests
 from .page import PAGE, render
 from .requests import (
+    BUSY,
     MAX_BODY,
     Error,
+    Health,
     Refused,
     TextEntities,
     TextsEntities,
     TextsRequest,
     TextsVectors,
+    WorkersHealth,
     read_docs,
     read_texts,
 )
@@ -32,7 +35,7 @@ ERRORS = {
     400: "Not JSON",
     405: "Wrong method",
     408: "The body came too slowly",
-    413: "Too many texts, or one too long",
+    413: "Too many texts, or one too long, or with too many characters without white space",
     422: "Wrong fields or types",
     503: "Too many requests are waiting; the header Retry-After says for how many seconds to wait",
     500: "The pipeline failed",
@@ -66,7 +69,7 @@ def make_app(front) -> FastAPI:
             raise Refused(CLIENT_CLOSED, "The client went away.") from None
 
     async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
-        asked = read_texts(await read_body(request), limits)
+        asked = read_texts(await read_body(request), limits, front.pipeline.has_spacy_tokenizer)
         texts = [asked.text] if asked.texts is None else asked.texts
         return asked, await run(request, texts, texts)
 
@@ -109,10 +112,20 @@ def make_app(front) -> FastAPI:
                 raise Refused(422, 'Send "text".')
             return HTMLResponse(render(asked.text, json.loads(answers[0])))
 
-    @app.get("/health")
-    async def health() -> dict:
-        """Say that the service takes requests."""
-        return {"status": "ok", "pipeline": front.pipeline.title, "workers": front.settings.workers}
+    @app.get("/live")
+    async def live() -> Health:
+        """Say that the front takes requests, whether a worker can answer them or not."""
+        return Health(status="ok", pipeline=front.pipeline.title)
+
+    @app.get("/health", responses={503: {"model": Error, "description": "No worker can answer"}})
+    async def health() -> WorkersHealth:
+        """Say how many workers can answer."""
+        ready = await front.count_ready()
+        if not ready:
+            raise Refused(
+                503, "No worker is ready. One is being started; if it fails, the service's log says why.", BUSY
+            )
+        return WorkersHealth(status="ok", pipeline=front.pipeline.title, workers=ready)
 
     @app.get("/metrics", response_class=Response)
     async def get_metrics() -> Response:

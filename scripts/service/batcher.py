@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, Awaitable, Callable, Deque, Iterator, List, Sequence, Union
 
 from ray import serve
+from ray.exceptions import RayActorError
 
 from .metrics import Metrics
 
@@ -17,6 +18,7 @@ class Work:
 
     size (int): What they take of a batch's budget.
     turn (asyncio.Future): Done when they may join a batch.
+    is_wanted (bool): Their client waits for the answer.
     """
 
     def __init__(self, documents: List[Any], wordpieces: int, size: int) -> None:
@@ -25,6 +27,7 @@ class Work:
         self.size = size
         self.turn = asyncio.get_running_loop().create_future()
         self.is_gathered = False
+        self.is_wanted = True
 
 
 class Batcher:
@@ -96,6 +99,7 @@ class Batcher:
             await work.turn
             answers = await self._batch(work)
         finally:
+            work.is_wanted = False
             self._leave(work)
         if isinstance(answers, Exception):
             raise answers
@@ -138,10 +142,20 @@ class Batcher:
 
     async def _try(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
         try:
-            answers = iter(await self._answer([document for work in works for document in work.documents]))
-            return [[next(answers) for _ in work.documents] for work in works]
+            return await self._ask(works)
         except Exception as error:
-            if len(works) == 1:
-                return [error]
-            # A text that the pipeline fails on must not take those of other clients with it.
-            return [result for work in works for result in await self._try([work])]
+            # A text that the pipeline fails on must not take those of other clients with it. If the replica died,
+            # another one answers, but only once: a text that kills would kill them all. What a client has given up on
+            # may be what took too long.
+            may_succeed = len(works) > 1 or isinstance(error, RayActorError)
+            return [await self._retry(work) if may_succeed and work.is_wanted else error for work in works]
+
+    async def _retry(self, work: Work) -> Union[List[bytes], Exception]:
+        try:
+            return (await self._ask([work]))[0]
+        except Exception as error:
+            return error
+
+    async def _ask(self, works: List[Work]) -> List[List[bytes]]:
+        answers = iter(await self._answer([document for work in works for document in work.documents]))
+        return [[next(answers) for _ in work.documents] for work in works]

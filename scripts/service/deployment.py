@@ -78,10 +78,11 @@ def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) ->
         Replica,
         num_replicas=settings.workers,
         max_constructor_retry_count=1,
+        health_check_period_s=1,
         max_ongoing_requests=BATCHES_PER_REPLICA,
         ray_actor_options={"num_cpus": 0, "num_gpus": settings.gpus_per_worker},
         logging_config=logs,
-    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits.characters)
+    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits)
     front = serve.deployment(
         Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}
     ).bind(replicas, pipeline, settings)

@@ -10,14 +10,16 @@ import socket
 from typing import Any, List, Sequence
 
 import uvicorn
-from ray.exceptions import RayActorError
+from ray import serve
+from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ReplicaState
 
 from ..compiled_transformer.artefact import read_tokenizer
 from .api import make_app
 from .batcher import Batcher
 from .metrics import Metrics
-from .requests import Refused
+from .requests import BUSY, Refused
 from .served_pipeline import ServedPipeline
 from .settings import ServiceSettings
 
@@ -26,7 +28,7 @@ GRACE = 5  # Seconds to send the last answers, when it stops.
 BACKLOG = 2048
 BATCHES_PER_REPLICA = 2  # One runs, the next one is there already.
 LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
-BUSY = {"Retry-After": "1"}
+HEALTH_SECONDS = 5  # For Ray Serve to say how many replicas there are.
 
 
 class Front:
@@ -73,6 +75,18 @@ class Front:
         self._server.should_exit = True
         await self._serving
 
+    async def count_ready(self) -> int:
+        """Ask Ray Serve how many replicas have loaded the pipeline and live.
+
+        RETURNS (int): 0 also if Ray Serve does not answer.
+        """
+        try:
+            status = await asyncio.wait_for(asyncio.to_thread(serve.status), HEALTH_SECONDS)
+        except (RayError, asyncio.TimeoutError):
+            return 0
+        replicas = status.applications[self._replicas.app_name].deployments[self._replicas.deployment_name]
+        return replicas.replica_states.get(ReplicaState.RUNNING, 0)
+
     async def answer(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
         """Answer a request's documents.
 
@@ -109,8 +123,4 @@ class Front:
         return [len(encoding) for encoding in encodings]
 
     async def _ask(self, documents: List[Any]) -> List[bytes]:
-        try:
-            return await self._replicas.run.remote(documents)
-        except RayActorError:
-            # The replica died. Another one answers, but only once: a text that kills would kill them all.
-            return await self._replicas.run.remote(documents)
+        return await self._replicas.run.remote(documents)

@@ -6,9 +6,13 @@ import numpy
 import srsly
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..common.texts import MAX_RUN, find_long_run
 from .settings import Limits
 
 MAX_BODY = 32 * 2**20  # Bytes
+
+
+BUSY = {"Retry-After": "1"}
 
 
 class Refused(Exception):
@@ -55,13 +59,23 @@ class TextsVectors(BaseModel):
     results: List[TextVectors] = Field(description="One for each text, in their order")
 
 
+class Health(BaseModel):
+    status: str
+    pipeline: str = Field(description="Name and version")
+
+
+class WorkersHealth(Health):
+    workers: int = Field(description="Those that can answer")
+
+
 class Error(BaseModel):
     error: str = Field(description="What was wrong, and what to do")
 
 
-def read_texts(body: bytes, limits: Limits) -> TextsRequest:
+def read_texts(body: bytes, limits: Limits, has_spacy_tokenizer: bool) -> TextsRequest:
     """Read a JSON body.
 
+    has_spacy_tokenizer (bool): Refuse runs of characters without white space that keep it too busy.
     RAISES (Refused): If it is not JSON (400), not as it should be (422), or too much (413).
     """
     try:
@@ -74,7 +88,10 @@ def read_texts(body: bytes, limits: Limits) -> TextsRequest:
         raise Refused(422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.') from None
     if (request.text is None) == (request.texts is None):
         raise Refused(422, 'Send either "text" or "texts", and not null.')
-    check_limits([request.text] if request.texts is None else request.texts, limits)
+    texts = [request.text] if request.texts is None else request.texts
+    check_limits(texts, limits)
+    if has_spacy_tokenizer:
+        check_runs(texts)
     return request
 
 
@@ -91,6 +108,21 @@ def check_limits(texts: List[str], limits: Limits) -> None:
                 413,
                 f"Text {number} has {len(text)} characters, more than the {limits.characters} that are allowed. "
                 "Cut it, start the service with more `--max-characters`, or use `python -m scripts.annotate`.",
+            )
+
+
+def check_runs(texts: List[str]) -> None:
+    """Check the texts of a request for runs of characters without white space.
+
+    RAISES (Refused): If one is too long.
+    """
+    for number, text in enumerate(texts, 1):
+        run = find_long_run(text)
+        if run is not None:
+            raise Refused(
+                413,
+                f"Text {number} has {run} characters without white space between them, more than the {MAX_RUN} that "
+                "are allowed. Put white space between words, or leave out what is no text.",
             )
 
 
