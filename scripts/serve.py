@@ -78,7 +78,8 @@ def serve(pipeline: str, settings: ServiceSettings) -> None:
     served = find_served_pipeline(pipeline)
     settings = settings._replace(port=find_port(settings.host, settings.port))
     stopped = threading.Event()
-    with deployment.run(served, settings, threads=max(1, available_cores() // settings.workers)):
+    threads = max(1, available_cores() // settings.workers)
+    with deployment.run(served, settings, threads=threads, blocked_signals=STOP_SIGNALS):
         # After Ray, which has handlers of its own.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stopped.set())

@@ -4,7 +4,8 @@ import contextlib
 import logging
 import os
 import secrets
-from typing import Iterator
+import signal
+from typing import Iterator, Sequence
 
 # Before Ray is imported. No telemetry; no request logs; a machine without a GPU is no reason to hide one later.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -35,21 +36,26 @@ UNLIMITED = 1_000_000  # The front counts by itself.
 
 
 @contextlib.contextmanager
-def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) -> Iterator[None]:
+def run(
+    pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int, blocked_signals: Sequence[signal.Signals]
+) -> Iterator[None]:
     """Serve inside the block. When it ends, what is running is finished.
 
     pipeline (ServedPipeline): The pipeline.
     threads (int): Threads of each replica's engine.
+    blocked_signals (Sequence[signal.Signals]): What the service's other processes must not be stopped by. A service
+        manager sends a signal to all processes at once, and answers would be lost if they ended before the front.
     RAISES (UserError): If a replica can't load the pipeline, or there are too few GPUs.
     """
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE,
-    )
+    with inherited_block(blocked_signals):
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE,
+        )
     try:
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         gpus = ray.cluster_resources().get("GPU", 0)
@@ -63,6 +69,16 @@ def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) ->
         front.drain.remote().result()
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def inherited_block(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Block signals inside the block, in this thread, and for good in the processes that are started there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) -> DeploymentHandle:
