@@ -37,6 +37,9 @@ def serve_cli(
     timeout: float = Opt(
         60, "--timeout", min=0.001, help="Seconds for an answer; a worker that takes longer for a batch is replaced"
     ),
+    max_memory: int = Opt(
+        512, "--max-memory", min=1, help="MiB that bodies and answers may take together, one answer a fourth of it"
+    ),
     # fmt: on
 ):
     """Serve a compiled pipeline over HTTP until SIGTERM or Ctrl+C, then finish what is running.
@@ -54,7 +57,7 @@ def serve_cli(
                 gpus_per_worker=gpus_per_worker,
                 encoder_only=encoder_only,
                 batch_wordpieces=batch_wordpieces,
-                limits=Limits(max_characters, max_texts, max_queue, timeout),
+                limits=Limits(max_characters, max_texts, max_queue, timeout, max_memory * 2**20),
             ),
         )
 

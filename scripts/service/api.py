@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from typing import Any, Awaitable, List
 
 from fastapi import FastAPI, Request, Response
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ..compiled_transformer.remote import OCTETS
+from .memory import HoldMemory, Share, make_refusal
 from .metrics import CountRequests
 from .page import PAGE, render
 from .requests import (
@@ -51,26 +53,36 @@ def make_app(front) -> FastAPI:
     RETURNS (FastAPI): The app, which describes itself at /openapi.json.
     """
     app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None)
-    app.add_middleware(CountRequests, metrics=front.metrics)
     limits, metrics = front.settings.limits, front.metrics
+    app.add_middleware(HoldMemory, memory=front.memory, seconds=limits.seconds)
+    app.add_middleware(CountRequests, metrics=metrics)
 
     async def run(request: Request, documents: List[Any], texts: List[str]) -> List[bytes]:
-        answers = await unless_gone(request, front.answer(documents, texts))
+        answers = await unless_gone(request, front.answer(documents, texts, request.scope["share"]))
         metrics.texts.inc(len(texts))
         return answers
 
-    async def read_body(request: Request) -> bytes:
+    async def read_body(request: Request) -> bytearray:
         front.refuse_if_full()
+        share = request.scope["share"]
         try:
-            return await asyncio.wait_for(read_chunks(request), limits.seconds)
+            return await asyncio.wait_for(read_chunks(request, share), limits.seconds)
         except asyncio.TimeoutError:
             raise Refused(408, f"The body did not come within {limits.seconds:g} seconds. Send less at once.") from None
         except ClientDisconnect:
             raise Refused(CLIENT_CLOSED, "The client went away.") from None
+        except asyncio.CancelledError:
+            if not share.is_evicted:
+                raise
+            asyncio.current_task().uncancel()
+            raise make_refusal(front.memory) from None
 
     async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
         asked = read_texts(await read_body(request), limits, front.pipeline.has_spacy_tokenizer)
         texts = [asked.text] if asked.texts is None else asked.texts
+        share = request.scope["share"]
+        share.release()  # The body is gone. Its texts take up to four bytes for each of a character.
+        share.grow(sum(map(sys.getsizeof, texts)))
         return asked, await run(request, texts, texts)
 
     if front.settings.encoder_only:
@@ -151,18 +163,22 @@ def make_app(front) -> FastAPI:
     return app
 
 
-async def read_chunks(request: Request) -> bytes:
+async def read_chunks(request: Request, share: Share) -> bytearray:
     """Read a body as it comes.
 
-    RETURNS (bytes): The body.
+    share (Share): Holds it.
+    RETURNS (bytearray): The body.
     RAISES (Refused): If it is too large, before all of it is in memory.
     """
     body = bytearray()
+    share.is_reading = True
     async for chunk in request.stream():
         body += chunk
+        share.grow(len(chunk))
         if len(body) > MAX_BODY:
             raise Refused(413, f"The body is larger than {MAX_BODY // 2**20} MiB. Send less at once.")
-    return bytes(body)
+    share.is_reading = False
+    return body
 
 
 async def unless_gone(request: Request, answer: Awaitable[List[bytes]]) -> List[bytes]:

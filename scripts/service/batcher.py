@@ -64,14 +64,19 @@ class Batcher:
             batch_size_fn=lambda works: sum(work.size for work in works),
         )(self._run)
 
-    async def run(self, documents: Sequence[Any], lengths: Sequence[int]) -> List[bytes]:
+    async def run(self, documents: Sequence[Any], lengths: Sequence[int], hold: Callable[[int], None]) -> List[bytes]:
         """Answer the documents of one request.
 
         lengths (Sequence[int]): Their wordpieces.
+        hold (Callable[[int], None]): Gets the bytes of each answer as it comes, and raises if they become too many.
         RETURNS (List[bytes]): The answer to each.
         """
-        answers = await asyncio.gather(*(self._wait(work) for work in self._split(documents, lengths)))
-        return list(chain.from_iterable(answers))
+        waiting = [asyncio.ensure_future(self._wait(work, hold)) for work in self._split(documents, lengths)]
+        try:
+            return list(chain.from_iterable(await asyncio.gather(*waiting)))
+        finally:
+            for answer in waiting:
+                answer.cancel()  # Where one failed, nobody waits for the others.
 
     def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
         """Split the documents of a request into parts that fit into a batch."""
@@ -92,7 +97,7 @@ class Batcher:
         """Make work of documents that fit into a batch, or of one that takes a batch of its own."""
         return Work(part, wordpieces, min(wordpieces, self._budget))
 
-    async def _wait(self, work: Work) -> List[bytes]:
+    async def _wait(self, work: Work, hold: Callable[[int], None]) -> List[bytes]:
         self._waiting.append(work)
         self._let_in()
         try:
@@ -103,6 +108,7 @@ class Batcher:
             self._leave(work)
         if isinstance(answers, Exception):
             raise answers
+        hold(sum(map(len, answers)))
         return answers
 
     def _let_in(self) -> None:

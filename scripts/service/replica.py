@@ -13,17 +13,25 @@ import spacy
 from spacy.tokens import Doc
 
 from ..common.texts import speed_up
+from .memory import Memory
 from .served_pipeline import ServedPipeline
 from .settings import Limits
 
 # Docs that go from one component to the next together: the heads work on them while the next ones are encoded.
 DOCS_AT_ONCE = 16
 
+JSON_BYTES = 22  # Of a number: sign, digits, comma and space.
+FLOAT_BYTES = 4
+
 Document = Union[str, "dict[str, Any]"]  # A text, or a Doc as `compiled_transformer.remote.pack_doc` packs it.
 
 
 class ReplicaError(Exception):
     """A batch failed. Says where, but nothing of the texts: it goes to the logs."""
+
+
+class AnswerTooLong(Exception):
+    """An answer would take too much memory."""
 
 
 class Replica:
@@ -47,6 +55,8 @@ class Replica:
         speed_up(self.nlp)
         self.transformer = self.nlp.get_pipe(pipeline.transformer)
         self._seconds = limits.seconds
+        self._width = pipeline.width
+        self._max_answer = Memory(limits.memory).max_answer
         self._run = self._encode if encoder_only else self._annotate
         self._executor = ThreadPoolExecutor(1)
         self._run(["A first text starts the engine."])
@@ -64,6 +74,8 @@ class Replica:
         faulthandler.dump_traceback_later(self._seconds, exit=True)
         try:
             return self._run(documents)
+        except AnswerTooLong:
+            raise
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise ReplicaError(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}") from None
@@ -88,11 +100,18 @@ class Replica:
         """
         with self.nlp.memory_zone():
             docs = [self._prepare(document) for document in documents]
+            self._check_answer(documents, docs)
             vectors = [array.astype("<f4") for array in self.transformer.predict(docs)]
             return [
                 pack_vectors(doc, array) if isinstance(document, str) else array.tobytes()
                 for document, doc, array in zip(documents, docs, vectors)
             ]
+
+    def _check_answer(self, documents: List[Document], docs: List[Doc]) -> None:
+        sizes = [JSON_BYTES if isinstance(document, str) else FLOAT_BYTES for document in documents]
+        n_bytes = sum(size * self._width * len(doc) for size, doc in zip(sizes, docs))
+        if n_bytes > self._max_answer:
+            raise AnswerTooLong
 
     def _prepare(self, document: Document) -> Doc:
         if not isinstance(document, str):

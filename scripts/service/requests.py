@@ -72,7 +72,7 @@ class Error(BaseModel):
     error: str = Field(description="What was wrong, and what to do")
 
 
-def read_texts(body: bytes, limits: Limits, has_spacy_tokenizer: bool) -> TextsRequest:
+def read_texts(body: bytearray, limits: Limits, has_spacy_tokenizer: bool) -> TextsRequest:
     """Read a JSON body.
 
     has_spacy_tokenizer (bool): Refuse runs of characters without white space that keep it too busy.
@@ -126,7 +126,7 @@ def check_runs(texts: List[str]) -> None:
             )
 
 
-def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
+def read_docs(body: bytearray, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
     """Read what `compiled_transformer.remote.RemoteEncoder` sends.
 
     encoder_id (str): Of the encoder that runs here.
@@ -134,7 +134,7 @@ def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> Lis
     RAISES (Refused): If it is something else (400, 422), meant for another encoder (409), or too much (413).
     """
     try:
-        request = srsly.msgpack_loads(body)
+        request = srsly.msgpack_loads(bytes(body))
     except Exception:  # Of many kinds.
         raise Refused(400, "The body is not msgpack. Run the same version of the project here and there.") from None
     try:
