@@ -3,47 +3,30 @@
 import asyncio
 import json
 import sys
-from typing import Any, Awaitable, List
+from typing import Any, Awaitable, Callable, Dict, List
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ..compiled_transformer.remote import OCTETS
+from .description import ENTITIES, HEALTH, METRICS, VECTORS
 from .memory import HoldMemory, Share, make_refusal
 from .metrics import CountRequests
 from .page import PAGE, render
 from .requests import (
     BUSY,
     MAX_BODY,
-    Error,
+    AnyRequest,
     Health,
     Refused,
-    TextEntities,
-    TextsEntities,
-    TextsRequest,
-    TextsVectors,
     WorkersHealth,
     read_docs,
     read_texts,
 )
 
 CLIENT_CLOSED = 499  # Nobody reads it; the name comes from nginx.
-TEXTS_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": TextsRequest.model_json_schema()}}}
-}
-ERRORS = {
-    400: "Not JSON",
-    405: "Wrong method",
-    408: "The body came too slowly",
-    413: "Too many texts, or one too long, or with too many characters without white space",
-    422: "Wrong fields or types",
-    503: "Too many requests are waiting; the header Retry-After says for how many seconds to wait",
-    500: "The pipeline failed",
-    504: "It took too long",
-}
-ERROR_RESPONSES = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
 
 
 def make_app(front) -> FastAPI:
@@ -52,10 +35,11 @@ def make_app(front) -> FastAPI:
     front (Front): Answers documents, and has the pipeline, the settings and the metrics.
     RETURNS (FastAPI): The app, which describes itself at /openapi.json.
     """
-    app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None)
+    app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None, redirect_slashes=False)
     limits, metrics = front.settings.limits, front.metrics
     app.add_middleware(HoldMemory, memory=front.memory, seconds=limits.seconds)
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(AnswerHead)
 
     async def run(request: Request, documents: List[Any], texts: List[str]) -> List[bytes]:
         answers = await unless_gone(request, front.answer(documents, texts, request.scope["share"]))
@@ -77,7 +61,7 @@ def make_app(front) -> FastAPI:
             asyncio.current_task().uncancel()
             raise make_refusal(front.memory) from None
 
-    async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
+    async def answer_texts(request: Request) -> "tuple[AnyRequest, List[bytes]]":
         asked = read_texts(await read_body(request), limits, front.pipeline.has_spacy_tokenizer)
         texts = [asked.text] if asked.texts is None else asked.texts
         share = request.scope["share"]
@@ -87,7 +71,7 @@ def make_app(front) -> FastAPI:
 
     if front.settings.encoder_only:
 
-        @app.post("/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY)
+        @app.post("/vectors", **VECTORS)
         async def vectors(request: Request) -> Response:
             """Answer token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
             if request.headers.get("content-type") == OCTETS:
@@ -100,11 +84,7 @@ def make_app(front) -> FastAPI:
 
     else:
 
-        @app.post(
-            "/entities",
-            responses={200: {"model": TextEntities | TextsEntities}, **ERROR_RESPONSES},
-            openapi_extra=TEXTS_BODY,
-        )
+        @app.post("/entities", **ENTITIES)
         async def entities(request: Request) -> Response:
             """Answer entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
             asked, answers = await answer_texts(request)
@@ -129,7 +109,7 @@ def make_app(front) -> FastAPI:
         """Say that the front takes requests, whether a worker can answer them or not."""
         return Health(status="ok", pipeline=front.pipeline.title)
 
-    @app.get("/health", responses={503: {"model": Error, "description": "No worker can answer"}})
+    @app.get("/health", **HEALTH)
     async def health() -> WorkersHealth:
         """Say how many workers can answer."""
         ready = await front.count_ready()
@@ -139,7 +119,7 @@ def make_app(front) -> FastAPI:
             )
         return WorkersHealth(status="ok", pipeline=front.pipeline.title, workers=ready)
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=PlainTextResponse, **METRICS)
     async def get_metrics() -> Response:
         """Write numbers in Prometheus' text format."""
         return Response(metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -161,6 +141,16 @@ def make_app(front) -> FastAPI:
         return make_error(500, "The pipeline failed on this request. The service's log says where.")
 
     return app
+
+
+class AnswerHead:
+    """Answer HEAD as GET, around an ASGI app. uvicorn leaves out the body."""
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Dict[str, Any], receive: Callable, send: Callable) -> None:
+        await self.app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
 
 async def read_chunks(request: Request, share: Share) -> bytearray:

@@ -27,12 +27,26 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
-class TextsRequest(BaseModel):
-    """One text, or several."""
+class TextRequest(BaseModel):
+    """One text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"text": "Ada met Karl."}]})
-    text: Optional[str] = Field(None, description="One text")
-    texts: Optional[List[str]] = Field(None, description="Several texts, instead of `text`")
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: str
+
+
+class TextsRequest(BaseModel):
+    """Several texts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    texts: List[str]
+
+
+class AnyRequest(BaseModel):
+    """One text, or several: read at once, so that an error says what is wrong with the field that was sent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: Optional[str] = None
+    texts: Optional[List[str]] = None
 
 
 class Entity(BaseModel):
@@ -72,21 +86,21 @@ class Error(BaseModel):
     error: str = Field(description="What was wrong, and what to do")
 
 
-def read_texts(body: bytearray, limits: Limits, has_spacy_tokenizer: bool) -> TextsRequest:
+def read_texts(body: bytearray, limits: Limits, has_spacy_tokenizer: bool) -> AnyRequest:
     """Read a JSON body.
 
     has_spacy_tokenizer (bool): Refuse runs of characters without white space that keep it too busy.
     RAISES (Refused): If it is not JSON (400), not as it should be (422), or too much (413).
     """
     try:
-        request = TextsRequest.model_validate_json(body)
+        request = AnyRequest.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
             raise Refused(400, f'The body is not JSON ({first["msg"]}). Send {{"text": "..."}}.') from None
         where = ".".join(str(part) for part in first["loc"]) or "The body"
         raise Refused(422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.') from None
-    if (request.text is None) == (request.texts is None):
+    if len(request.model_fields_set) != 1 or (request.text is None and request.texts is None):
         raise Refused(422, 'Send either "text" or "texts", and not null.')
     texts = [request.text] if request.texts is None else request.texts
     check_limits(texts, limits)
