@@ -13,6 +13,7 @@ from typer import Option as Opt
 from wasabi import msg
 
 from .common.console import UserError, exit_on_user_error
+from .common.texts import MAX_RUN
 from .compiled_transformer.cpu import available_cores
 from .service.settings import Limits, ServiceSettings
 
@@ -28,10 +29,17 @@ def serve_cli(
     gpus_per_worker: float = Opt(0, "--gpus-per-worker", min=0, help="GPUs of a worker, also a part; 0: the CPU"),
     encoder_only: bool = Opt(False, "--encoder-only", help="Answer token vectors, for the setting 'remote'"),
     batch_wordpieces: int = Opt(4096, "--batch-wordpieces", min=0, help="Most in a batch; 0 runs each request alone"),
-    max_characters: int = Opt(100_000, "--max-characters", min=1, help="Longest text"),
+    max_characters: int = Opt(
+        100_000, "--max-characters", min=1, help=f"Longest text; at most {MAX_RUN} characters of it without white space"
+    ),
     max_texts: int = Opt(256, "--max-texts", min=1, help="Most texts of a request"),
     max_queue: int = Opt(256, "--max-queue", min=1, help="Requests that may wait or run; more are answered with 503"),
-    timeout: float = Opt(60, "--timeout", min=0.001, help="Seconds for an answer"),
+    timeout: float = Opt(
+        60, "--timeout", min=0.001, help="Seconds for an answer; a worker that takes longer for a batch is replaced"
+    ),
+    max_memory: int = Opt(
+        512, "--max-memory", min=1, help="MiB that bodies and answers may take together, one answer a fourth of it"
+    ),
     # fmt: on
 ):
     """Serve a compiled pipeline over HTTP until SIGTERM or Ctrl+C, then finish what is running.
@@ -49,7 +57,7 @@ def serve_cli(
                 gpus_per_worker=gpus_per_worker,
                 encoder_only=encoder_only,
                 batch_wordpieces=batch_wordpieces,
-                limits=Limits(max_characters, max_texts, max_queue, timeout),
+                limits=Limits(max_characters, max_texts, max_queue, timeout, max_memory * 2**20),
             ),
         )
 
@@ -73,7 +81,8 @@ def serve(pipeline: str, settings: ServiceSettings) -> None:
     served = find_served_pipeline(pipeline)
     settings = settings._replace(port=find_port(settings.host, settings.port))
     stopped = threading.Event()
-    with deployment.run(served, settings, threads=max(1, available_cores() // settings.workers)):
+    threads = max(1, available_cores() // settings.workers)
+    with deployment.run(served, settings, threads=threads, blocked_signals=STOP_SIGNALS):
         # After Ray, which has handlers of its own.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stopped.set())

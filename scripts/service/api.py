@@ -2,43 +2,31 @@
 
 import asyncio
 import json
-from typing import Any, Awaitable, List
+import sys
+from typing import Any, Awaitable, Callable, Dict, List
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ..compiled_transformer.remote import OCTETS
+from .description import ENTITIES, HEALTH, METRICS, VECTORS
+from .memory import HoldMemory, Share, make_refusal
 from .metrics import CountRequests
 from .page import PAGE, render
 from .requests import (
+    BUSY,
     MAX_BODY,
-    Error,
+    AnyRequest,
+    Health,
     Refused,
-    TextEntities,
-    TextsEntities,
-    TextsRequest,
-    TextsVectors,
+    WorkersHealth,
     read_docs,
     read_texts,
 )
 
 CLIENT_CLOSED = 499  # Nobody reads it; the name comes from nginx.
-TEXTS_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": TextsRequest.model_json_schema()}}}
-}
-ERRORS = {
-    400: "Not JSON",
-    405: "Wrong method",
-    408: "The body came too slowly",
-    413: "Too many texts, or one too long",
-    422: "Wrong fields or types",
-    503: "Too many requests are waiting; the header Retry-After says for how many seconds to wait",
-    500: "The pipeline failed",
-    504: "It took too long",
-}
-ERROR_RESPONSES = {status: {"model": Error, "description": text} for status, text in ERRORS.items()}
 
 
 def make_app(front) -> FastAPI:
@@ -47,32 +35,43 @@ def make_app(front) -> FastAPI:
     front (Front): Answers documents, and has the pipeline, the settings and the metrics.
     RETURNS (FastAPI): The app, which describes itself at /openapi.json.
     """
-    app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None)
-    app.add_middleware(CountRequests, metrics=front.metrics)
+    app = FastAPI(title=front.pipeline.title, version="1", redoc_url=None, docs_url=None, redirect_slashes=False)
     limits, metrics = front.settings.limits, front.metrics
+    app.add_middleware(HoldMemory, memory=front.memory, seconds=limits.seconds)
+    app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(AnswerHead)
 
     async def run(request: Request, documents: List[Any], texts: List[str]) -> List[bytes]:
-        answers = await unless_gone(request, front.answer(documents, texts))
+        answers = await unless_gone(request, front.answer(documents, texts, request.scope["share"]))
         metrics.texts.inc(len(texts))
         return answers
 
-    async def read_body(request: Request) -> bytes:
+    async def read_body(request: Request) -> bytearray:
         front.refuse_if_full()
+        share = request.scope["share"]
         try:
-            return await asyncio.wait_for(read_chunks(request), limits.seconds)
+            return await asyncio.wait_for(read_chunks(request, share), limits.seconds)
         except asyncio.TimeoutError:
             raise Refused(408, f"The body did not come within {limits.seconds:g} seconds. Send less at once.") from None
         except ClientDisconnect:
             raise Refused(CLIENT_CLOSED, "The client went away.") from None
+        except asyncio.CancelledError:
+            if not share.is_evicted:
+                raise
+            asyncio.current_task().uncancel()
+            raise make_refusal(front.memory) from None
 
-    async def answer_texts(request: Request) -> "tuple[TextsRequest, List[bytes]]":
-        asked = read_texts(await read_body(request), limits)
+    async def answer_texts(request: Request) -> "tuple[AnyRequest, List[bytes]]":
+        asked = read_texts(await read_body(request), limits, front.pipeline.has_spacy_tokenizer)
         texts = [asked.text] if asked.texts is None else asked.texts
+        share = request.scope["share"]
+        share.release()  # The body is gone. Its texts take up to four bytes for each of a character.
+        share.grow(sum(map(sys.getsizeof, texts)))
         return asked, await run(request, texts, texts)
 
     if front.settings.encoder_only:
 
-        @app.post("/vectors", responses={200: {"model": TextsVectors}, **ERROR_RESPONSES}, openapi_extra=TEXTS_BODY)
+        @app.post("/vectors", **VECTORS)
         async def vectors(request: Request) -> Response:
             """Answer token vectors of texts; of Docs, when a pipeline with the setting `remote` asks."""
             if request.headers.get("content-type") == OCTETS:
@@ -85,11 +84,7 @@ def make_app(front) -> FastAPI:
 
     else:
 
-        @app.post(
-            "/entities",
-            responses={200: {"model": TextEntities | TextsEntities}, **ERROR_RESPONSES},
-            openapi_extra=TEXTS_BODY,
-        )
+        @app.post("/entities", **ENTITIES)
         async def entities(request: Request) -> Response:
             """Answer entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
             asked, answers = await answer_texts(request)
@@ -109,12 +104,22 @@ def make_app(front) -> FastAPI:
                 raise Refused(422, 'Send "text".')
             return HTMLResponse(render(asked.text, json.loads(answers[0])))
 
-    @app.get("/health")
-    async def health() -> dict:
-        """Say that the service takes requests."""
-        return {"status": "ok", "pipeline": front.pipeline.title, "workers": front.settings.workers}
+    @app.get("/live")
+    async def live() -> Health:
+        """Say that the front takes requests, whether a worker can answer them or not."""
+        return Health(status="ok", pipeline=front.pipeline.title)
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/health", **HEALTH)
+    async def health() -> WorkersHealth:
+        """Say how many workers can answer."""
+        ready = await front.count_ready()
+        if not ready:
+            raise Refused(
+                503, "No worker is ready. One is being started; if it fails, the service's log says why.", BUSY
+            )
+        return WorkersHealth(status="ok", pipeline=front.pipeline.title, workers=ready)
+
+    @app.get("/metrics", response_class=PlainTextResponse, **METRICS)
     async def get_metrics() -> Response:
         """Write numbers in Prometheus' text format."""
         return Response(metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -138,18 +143,32 @@ def make_app(front) -> FastAPI:
     return app
 
 
-async def read_chunks(request: Request) -> bytes:
+class AnswerHead:
+    """Answer HEAD as GET, around an ASGI app. uvicorn leaves out the body."""
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Dict[str, Any], receive: Callable, send: Callable) -> None:
+        await self.app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
+
+
+async def read_chunks(request: Request, share: Share) -> bytearray:
     """Read a body as it comes.
 
-    RETURNS (bytes): The body.
+    share (Share): Holds it.
+    RETURNS (bytearray): The body.
     RAISES (Refused): If it is too large, before all of it is in memory.
     """
     body = bytearray()
+    share.is_reading = True
     async for chunk in request.stream():
         body += chunk
+        share.grow(len(chunk))
         if len(body) > MAX_BODY:
             raise Refused(413, f"The body is larger than {MAX_BODY // 2**20} MiB. Send less at once.")
-    return bytes(body)
+    share.is_reading = False
+    return body
 
 
 async def unless_gone(request: Request, answer: Awaitable[List[bytes]]) -> List[bytes]:

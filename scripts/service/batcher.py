@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, Awaitable, Callable, Deque, Iterator, List, Sequence, Union
 
 from ray import serve
+from ray.exceptions import RayActorError
 
 from .metrics import Metrics
 
@@ -17,6 +18,7 @@ class Work:
 
     size (int): What they take of a batch's budget.
     turn (asyncio.Future): Done when they may join a batch.
+    is_wanted (bool): Their client waits for the answer.
     """
 
     def __init__(self, documents: List[Any], wordpieces: int, size: int) -> None:
@@ -25,6 +27,7 @@ class Work:
         self.size = size
         self.turn = asyncio.get_running_loop().create_future()
         self.is_gathered = False
+        self.is_wanted = True
 
 
 class Batcher:
@@ -61,14 +64,19 @@ class Batcher:
             batch_size_fn=lambda works: sum(work.size for work in works),
         )(self._run)
 
-    async def run(self, documents: Sequence[Any], lengths: Sequence[int]) -> List[bytes]:
+    async def run(self, documents: Sequence[Any], lengths: Sequence[int], hold: Callable[[int], None]) -> List[bytes]:
         """Answer the documents of one request.
 
         lengths (Sequence[int]): Their wordpieces.
+        hold (Callable[[int], None]): Gets the bytes of each answer as it comes, and raises if they become too many.
         RETURNS (List[bytes]): The answer to each.
         """
-        answers = await asyncio.gather(*(self._wait(work) for work in self._split(documents, lengths)))
-        return list(chain.from_iterable(answers))
+        waiting = [asyncio.ensure_future(self._wait(work, hold)) for work in self._split(documents, lengths)]
+        try:
+            return list(chain.from_iterable(await asyncio.gather(*waiting)))
+        finally:
+            for answer in waiting:
+                answer.cancel()  # Where one failed, nobody waits for the others.
 
     def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
         """Split the documents of a request into parts that fit into a batch."""
@@ -89,16 +97,18 @@ class Batcher:
         """Make work of documents that fit into a batch, or of one that takes a batch of its own."""
         return Work(part, wordpieces, min(wordpieces, self._budget))
 
-    async def _wait(self, work: Work) -> List[bytes]:
+    async def _wait(self, work: Work, hold: Callable[[int], None]) -> List[bytes]:
         self._waiting.append(work)
         self._let_in()
         try:
             await work.turn
             answers = await self._batch(work)
         finally:
+            work.is_wanted = False
             self._leave(work)
         if isinstance(answers, Exception):
             raise answers
+        hold(sum(map(len, answers)))
         return answers
 
     def _let_in(self) -> None:
@@ -138,10 +148,20 @@ class Batcher:
 
     async def _try(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
         try:
-            answers = iter(await self._answer([document for work in works for document in work.documents]))
-            return [[next(answers) for _ in work.documents] for work in works]
+            return await self._ask(works)
         except Exception as error:
-            if len(works) == 1:
-                return [error]
-            # A text that the pipeline fails on must not take those of other clients with it.
-            return [result for work in works for result in await self._try([work])]
+            # A text that the pipeline fails on must not take those of other clients with it. If the replica died,
+            # another one answers, but only once: a text that kills would kill them all. What a client has given up on
+            # may be what took too long.
+            may_succeed = len(works) > 1 or isinstance(error, RayActorError)
+            return [await self._retry(work) if may_succeed and work.is_wanted else error for work in works]
+
+    async def _retry(self, work: Work) -> Union[List[bytes], Exception]:
+        try:
+            return (await self._ask([work]))[0]
+        except Exception as error:
+            return error
+
+    async def _ask(self, works: List[Work]) -> List[List[bytes]]:
+        answers = iter(await self._answer([document for work in works for document in work.documents]))
+        return [[next(answers) for _ in work.documents] for work in works]

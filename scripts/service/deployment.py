@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from typing import Iterator
+import signal
+from typing import Iterator, Sequence
 
 from ..common.ray_start import import_ray, run_ray_here
 
@@ -26,14 +27,20 @@ UNLIMITED = 1_000_000  # The front counts by itself.
 
 
 @contextlib.contextmanager
-def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) -> Iterator[None]:
+def run(
+    pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int, blocked_signals: Sequence[signal.Signals]
+) -> Iterator[None]:
     """Serve inside the block. When it ends, what is running is finished.
 
     pipeline (ServedPipeline): The pipeline.
     threads (int): Threads of each replica's engine.
+    blocked_signals (Sequence[signal.Signals]): What the service's other processes must not be stopped by. A service
+        manager sends a signal to all processes at once, and answers would be lost if they ended before the front.
     RAISES (UserError): If a replica can't load the pipeline, or there are too few GPUs.
     """
-    with run_ray_here(OBJECT_STORE):
+    with contextlib.ExitStack() as stack:
+        with inherited_block(blocked_signals):
+            stack.enter_context(run_ray_here(OBJECT_STORE))
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         gpus = ray.cluster_resources().get("GPU", 0)
         if settings.gpus_per_worker * settings.workers > gpus:
@@ -44,6 +51,16 @@ def run(pipeline: ServedPipeline, settings: ServiceSettings, *, threads: int) ->
         front = deploy(pipeline, settings, threads)
         yield
         front.drain.remote().result()
+
+
+@contextlib.contextmanager
+def inherited_block(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Block signals inside the block, in this thread, and for good in the processes that are started there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) -> DeploymentHandle:
@@ -59,10 +76,11 @@ def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) ->
         Replica,
         num_replicas=settings.workers,
         max_constructor_retry_count=1,
+        health_check_period_s=1,
         max_ongoing_requests=BATCHES_PER_REPLICA,
         ray_actor_options={"num_cpus": 0, "num_gpus": settings.gpus_per_worker},
         logging_config=logs,
-    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits.characters)
+    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits)
     front = serve.deployment(
         Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}
     ).bind(replicas, pipeline, settings)

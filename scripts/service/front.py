@@ -10,23 +10,29 @@ import socket
 from typing import Any, List, Sequence
 
 import uvicorn
-from ray.exceptions import RayActorError
+from ray import serve
+from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ReplicaState
 
 from ..compiled_transformer.artefact import read_tokenizer
 from .api import make_app
 from .batcher import Batcher
+from .memory import Memory, Share, give_back_large_blocks, make_answer_refusal
 from .metrics import Metrics
-from .requests import Refused
+from .protocol import IDLE_SECONDS, Protocol
+from .replica import AnswerTooLong
+from .requests import BUSY, Refused
 from .served_pipeline import ServedPipeline
 from .settings import ServiceSettings
 
-KEEP_ALIVE = 75  # Seconds that an idle connection stays open.
-GRACE = 5  # Seconds to send the last answers, when it stops.
+DRAIN_SECONDS = 1  # For clients to see that their connections end with the next answer, when it stops.
+GRACE = 5  # Seconds to send the last answers then.
 BACKLOG = 2048
 BATCHES_PER_REPLICA = 2  # One runs, the next one is there already.
+TEXTS_AT_ONCE = 8  # Whose wordpieces are counted; they take a hundred times the memory of a text.
 LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
-BUSY = {"Retry-After": "1"}
+HEALTH_SECONDS = 5  # For Ray Serve to say how many replicas there are.
 
 
 class Front:
@@ -39,7 +45,9 @@ class Front:
     def __init__(self, replicas: DeploymentHandle, pipeline: ServedPipeline, settings: ServiceSettings) -> None:
         self.pipeline = pipeline
         self.settings = settings
-        self.metrics = Metrics(lambda: self._waiting)
+        give_back_large_blocks()
+        self.memory = Memory(settings.limits.memory)
+        self.metrics = Metrics(lambda: self._waiting, lambda: self.memory.held)
         self._waiting = 0
         self._replicas = replicas
         with open(pipeline.tokenizer, "rb") as file_:
@@ -58,10 +66,12 @@ class Front:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
         config = uvicorn.Config(
             make_app(self),
+            http=Protocol,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=math.ceil(settings.limits.seconds) + GRACE,
             server_header=False,
         )
@@ -70,13 +80,30 @@ class Front:
 
     async def drain(self) -> None:
         """Take no more connections, and finish what is running."""
+        Protocol.is_draining = True
+        await asyncio.sleep(DRAIN_SECONDS)
         self._server.should_exit = True
         await self._serving
 
-    async def answer(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
+    async def count_ready(self) -> int:
+        """Ask Ray Serve how many replicas have loaded the pipeline and live.
+
+        RETURNS (int): 0 also if Ray Serve does not answer, and when the service stops.
+        """
+        if Protocol.is_draining:
+            return 0
+        try:
+            status = await asyncio.wait_for(asyncio.to_thread(serve.status), HEALTH_SECONDS)
+        except (RayError, asyncio.TimeoutError):
+            return 0
+        replicas = status.applications[self._replicas.app_name].deployments[self._replicas.deployment_name]
+        return replicas.replica_states.get(ReplicaState.RUNNING, 0)
+
+    async def answer(self, documents: Sequence[Any], texts: List[str], share: Share) -> List[bytes]:
         """Answer a request's documents.
 
         texts (List[str]): Their texts.
+        share (Share): Holds the answers.
         RETURNS (List[bytes]): The answer to each.
         RAISES (Refused): If too many requests wait already, it takes too long, or the pipeline fails.
         """
@@ -86,7 +113,7 @@ class Front:
         seconds = self.settings.limits.seconds
         self._waiting += 1
         try:
-            return await asyncio.wait_for(self._run(documents, texts), seconds)
+            return await asyncio.wait_for(self._run(documents, texts, share), seconds)
         except asyncio.TimeoutError:
             raise Refused(504, f"There was no answer within {seconds:g} seconds. Send less, or try later.") from None
         finally:
@@ -97,20 +124,22 @@ class Front:
         if self._waiting >= self.settings.limits.queue:
             raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
 
-    async def _run(self, documents: Sequence[Any], texts: List[str]) -> List[bytes]:
+    async def _run(self, documents: Sequence[Any], texts: List[str], share: Share) -> List[bytes]:
         if sum(map(len, texts)) < LONG:
             lengths = self._count_wordpieces(texts)
         else:
             lengths = await asyncio.to_thread(self._count_wordpieces, texts)
-        return await self._batcher.run(documents, lengths)
+        return await self._batcher.run(documents, lengths, share.grow_answer)
 
     def _count_wordpieces(self, texts: List[str]) -> List[int]:
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [len(encoding) for encoding in encodings]
+        lengths: List[int] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[start : start + TEXTS_AT_ONCE]
+            lengths.extend(map(len, self._tokenizer.encode_batch_fast(part, add_special_tokens=False)))
+        return lengths
 
     async def _ask(self, documents: List[Any]) -> List[bytes]:
         try:
             return await self._replicas.run.remote(documents)
-        except RayActorError:
-            # The replica died. Another one answers, but only once: a text that kills would kill them all.
-            return await self._replicas.run.remote(documents)
+        except AnswerTooLong as error:
+            raise make_answer_refusal(self.memory.max_answer) from error

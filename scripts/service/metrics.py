@@ -14,9 +14,10 @@ class Metrics:
     """Counters and histograms of one process.
 
     count_waiting (Callable[[], int]): Says how many requests wait or run.
+    count_held (Callable[[], int]): Says how many bytes requests hold.
     """
 
-    def __init__(self, count_waiting: Callable[[], int]) -> None:
+    def __init__(self, count_waiting: Callable[[], int], count_held: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         names = {"namespace": "entity_service", "registry": self.registry}
         self.requests = Counter("requests", "Answered requests by path and HTTP status", ["path", "status"], **names)
@@ -28,6 +29,7 @@ class Metrics:
             "batch_wordpieces", "Wordpieces that ran together", buckets=WORDPIECES, **names
         )
         Gauge("requests_in_progress", "Requests that wait or run", **names).set_function(count_waiting)
+        Gauge("held_bytes", "Bytes of bodies, texts and answers", **names).set_function(count_held)
 
     def write(self) -> bytes:
         """Write all numbers in Prometheus' text format."""

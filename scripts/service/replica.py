@@ -1,26 +1,37 @@
 """A replica: one loaded pipeline in a process of its own, which runs one batch at a time."""
 
 import asyncio
+import faulthandler
 import json
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, List, Union
+from typing import Any, List, Union
 
 import numpy
 import spacy
 from spacy.tokens import Doc
 
+from ..common.texts import speed_up
+from .memory import Memory
 from .served_pipeline import ServedPipeline
+from .settings import Limits
 
 # Docs that go from one component to the next together: the heads work on them while the next ones are encoded.
 DOCS_AT_ONCE = 16
+
+JSON_BYTES = 22  # Of a number: sign, digits, comma and space.
+FLOAT_BYTES = 4
 
 Document = Union[str, "dict[str, Any]"]  # A text, or a Doc as `compiled_transformer.remote.pack_doc` packs it.
 
 
 class ReplicaError(Exception):
     """A batch failed. Says where, but nothing of the texts: it goes to the logs."""
+
+
+class AnswerTooLong(Exception):
+    """An answer would take too much memory."""
 
 
 class Replica:
@@ -30,20 +41,22 @@ class Replica:
     threads (int): Threads of the engine.
     gpu (bool): Run the encoder on the GPU that Ray gave to this replica.
     encoder_only (bool): Load nothing after the transformer.
-    max_characters (int): Of a text.
+    limits (Limits): What a request may be.
     """
 
-    def __init__(
-        self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, max_characters: int
-    ) -> None:
+    def __init__(self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, limits: Limits) -> None:
         settings = {"threads": threads, **({"device": "cuda"} if gpu else {})}
         self.nlp = spacy.load(
             pipeline.name,
             config={f"components.{pipeline.transformer}.{key}": value for key, value in settings.items()},
             exclude=pipeline.others if encoder_only else [],
         )
-        self.nlp.max_length = max(self.nlp.max_length, max_characters)
+        self.nlp.max_length = max(self.nlp.max_length, limits.characters)
+        speed_up(self.nlp)
         self.transformer = self.nlp.get_pipe(pipeline.transformer)
+        self._seconds = limits.seconds
+        self._width = pipeline.width
+        self._max_answer = Memory(limits.memory).max_answer
         self._run = self._encode if encoder_only else self._annotate
         self._executor = ThreadPoolExecutor(1)
         self._run(["A first text starts the engine."])
@@ -52,17 +65,22 @@ class Replica:
         """Answer a batch, after the one that is running.
 
         RETURNS (List[bytes]): The answer to each document.
-        RAISES (ReplicaError): If the pipeline fails.
+        RAISES (ReplicaError): If the pipeline fails. If it takes too long, the process ends.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guard, self._run, documents)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guard, documents)
 
-    @staticmethod
-    def _guard(function: Callable, documents: List[Document]) -> List[bytes]:
+    def _guard(self, documents: List[Document]) -> List[bytes]:
+        # Nothing else ends code that never comes back to Python's interpreter. Ray Serve starts another replica.
+        faulthandler.dump_traceback_later(self._seconds, exit=True)
         try:
-            return function(documents)
+            return self._run(documents)
+        except AnswerTooLong:
+            raise
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise ReplicaError(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}") from None
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def _annotate(self, texts: List[str]) -> List[bytes]:
         """Find the entities of texts.
@@ -82,11 +100,18 @@ class Replica:
         """
         with self.nlp.memory_zone():
             docs = [self._prepare(document) for document in documents]
+            self._check_answer(documents, docs)
             vectors = [array.astype("<f4") for array in self.transformer.predict(docs)]
             return [
                 pack_vectors(doc, array) if isinstance(document, str) else array.tobytes()
                 for document, doc, array in zip(documents, docs, vectors)
             ]
+
+    def _check_answer(self, documents: List[Document], docs: List[Doc]) -> None:
+        sizes = [JSON_BYTES if isinstance(document, str) else FLOAT_BYTES for document in documents]
+        n_bytes = sum(size * self._width * len(doc) for size, doc in zip(sizes, docs))
+        if n_bytes > self._max_answer:
+            raise AnswerTooLong
 
     def _prepare(self, document: Document) -> Doc:
         if not isinstance(document, str):

@@ -6,9 +6,13 @@ import numpy
 import srsly
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..common.texts import MAX_RUN, find_long_run
 from .settings import Limits
 
 MAX_BODY = 32 * 2**20  # Bytes
+
+
+BUSY = {"Retry-After": "1"}
 
 
 class Refused(Exception):
@@ -23,12 +27,26 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
-class TextsRequest(BaseModel):
-    """One text, or several."""
+class TextRequest(BaseModel):
+    """One text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"text": "Ada met Karl."}]})
-    text: Optional[str] = Field(None, description="One text")
-    texts: Optional[List[str]] = Field(None, description="Several texts, instead of `text`")
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: str
+
+
+class TextsRequest(BaseModel):
+    """Several texts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    texts: List[str]
+
+
+class AnyRequest(BaseModel):
+    """One text, or several: read at once, so that an error says what is wrong with the field that was sent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: Optional[str] = None
+    texts: Optional[List[str]] = None
 
 
 class Entity(BaseModel):
@@ -55,26 +73,39 @@ class TextsVectors(BaseModel):
     results: List[TextVectors] = Field(description="One for each text, in their order")
 
 
+class Health(BaseModel):
+    status: str
+    pipeline: str = Field(description="Name and version")
+
+
+class WorkersHealth(Health):
+    workers: int = Field(description="Those that can answer")
+
+
 class Error(BaseModel):
     error: str = Field(description="What was wrong, and what to do")
 
 
-def read_texts(body: bytes, limits: Limits) -> TextsRequest:
+def read_texts(body: bytearray, limits: Limits, has_spacy_tokenizer: bool) -> AnyRequest:
     """Read a JSON body.
 
+    has_spacy_tokenizer (bool): Refuse runs of characters without white space that keep it too busy.
     RAISES (Refused): If it is not JSON (400), not as it should be (422), or too much (413).
     """
     try:
-        request = TextsRequest.model_validate_json(body)
+        request = AnyRequest.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
             raise Refused(400, f'The body is not JSON ({first["msg"]}). Send {{"text": "..."}}.') from None
         where = ".".join(str(part) for part in first["loc"]) or "The body"
         raise Refused(422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.') from None
-    if (request.text is None) == (request.texts is None):
+    if len(request.model_fields_set) != 1 or (request.text is None and request.texts is None):
         raise Refused(422, 'Send either "text" or "texts", and not null.')
-    check_limits([request.text] if request.texts is None else request.texts, limits)
+    texts = [request.text] if request.texts is None else request.texts
+    check_limits(texts, limits)
+    if has_spacy_tokenizer:
+        check_runs(texts)
     return request
 
 
@@ -94,7 +125,22 @@ def check_limits(texts: List[str], limits: Limits) -> None:
             )
 
 
-def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
+def check_runs(texts: List[str]) -> None:
+    """Check the texts of a request for runs of characters without white space.
+
+    RAISES (Refused): If one is too long.
+    """
+    for number, text in enumerate(texts, 1):
+        run = find_long_run(text)
+        if run is not None:
+            raise Refused(
+                413,
+                f"Text {number} has {run} characters without white space between them, more than the {MAX_RUN} that "
+                "are allowed. Put white space between words, or leave out what is no text.",
+            )
+
+
+def read_docs(body: bytearray, encoder_id: str, encoder: str, limits: Limits) -> List[Dict[str, Any]]:
     """Read what `compiled_transformer.remote.RemoteEncoder` sends.
 
     encoder_id (str): Of the encoder that runs here.
@@ -102,7 +148,7 @@ def read_docs(body: bytes, encoder_id: str, encoder: str, limits: Limits) -> Lis
     RAISES (Refused): If it is something else (400, 422), meant for another encoder (409), or too much (413).
     """
     try:
-        request = srsly.msgpack_loads(body)
+        request = srsly.msgpack_loads(bytes(body))
     except Exception:  # Of many kinds.
         raise Refused(400, "The body is not msgpack. Run the same version of the project here and there.") from None
     try:

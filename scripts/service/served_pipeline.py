@@ -6,6 +6,7 @@ import srsly
 
 from ..common.console import UserError
 from ..common.pipelines import find_pipeline
+from ..common.texts import uses_spacy_tokenizer
 from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
 from ..compiled_transformer.component import DEFAULT_CONFIG
 from ..compiled_transformer.remote import get_encoder_id
@@ -22,6 +23,7 @@ class ServedPipeline(NamedTuple):
     encoder_id: str
     encoder: str  # In words.
     width: int
+    has_spacy_tokenizer: bool
 
 
 def find_served_pipeline(name: str) -> ServedPipeline:
@@ -58,4 +60,5 @@ def find_served_pipeline(name: str) -> ServedPipeline:
         encoder=f"{manifest['engine']} {manifest['precision']}, width {manifest['width']}, {settings['spans']} windows "
         f"of {settings['window']} with stride {settings['stride']}",
         width=manifest["width"],
+        has_spacy_tokenizer=uses_spacy_tokenizer(found.config),
     )

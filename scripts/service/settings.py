@@ -10,6 +10,7 @@ class Limits(NamedTuple):
     texts: int = 256  # of a request
     queue: int = 256  # requests that wait or run
     seconds: float = 60.0  # for an answer
+    memory: int = 512 * 2**20  # bytes of bodies, texts and answers together
 
 
 class ServiceSettings(NamedTuple):

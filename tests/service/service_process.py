@@ -24,15 +24,16 @@ TIMEOUT = 300  # A hang has to fail; the limit is far from what a slow machine t
 class Service:
     """A service in a process of its own, as a user starts it."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, **environment: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="serve-"))  # Not `tmp_path`: names of sockets must be short.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "scripts.serve", *map(str, arguments), "--port", "0"],
             cwd=helpers.ROOT,
-            env={**os.environ, "RAY_TMPDIR": str(self.folder)},
+            env={**os.environ, "RAY_TMPDIR": str(self.folder), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # A process group of its own.
         )
         self.output: List[str] = []
         for line in self.process.stdout:
@@ -67,6 +68,18 @@ class Service:
         text = self.ask("GET", "/metrics")[1].decode("utf8")
         return sum(float(value) for value in re.findall(rf"^entity_service_{name}(?:{{.*}})? (\S+)$", text, re.M))
 
+    def wait_for_status(self, path: str, status: int) -> Dict[str, Any]:
+        """Wait until a path is answered with a status.
+
+        RETURNS (Dict[str, Any]): The answer.
+        """
+        end = time.monotonic() + TIMEOUT
+        while True:
+            found, body, _ = self.ask("GET", path)
+            if found == status:
+                return json.loads(body)
+            assert time.monotonic() < end, body
+
     def wait_for(self, name: str, least: float) -> None:
         """Wait until a number is so large."""
         end = time.monotonic() + TIMEOUT
@@ -78,12 +91,13 @@ class Service:
         processes = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in processes if name in " ".join(process.cmdline())]
 
-    def stop(self) -> int:
+    def stop(self, to_group: bool = False) -> int:
         """Send SIGTERM.
 
+        to_group (bool): Send it to all processes of the service, as service managers do.
         RETURNS (int): The exit code.
         """
-        self.process.send_signal(signal.SIGTERM)
+        (os.killpg if to_group else os.kill)(self.process.pid, signal.SIGTERM)
         self.output.append(self.process.communicate(timeout=TIMEOUT)[0])
         return self.process.returncode
 

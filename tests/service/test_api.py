@@ -34,8 +34,20 @@ def test_health_and_description(service):
     assert status == 200
     assert json.loads(body) == {"status": "ok", "pipeline": "en_pipeline 0.0.0", "workers": 2}
     description = json.loads(service.ask("GET", "/openapi.json")[1])
-    assert sorted(description["paths"]) == ["/entities", "/health", "/metrics"]
+    assert sorted(description["paths"]) == ["/entities", "/health", "/live", "/metrics"]
     assert {"200", "400", "413", "422", "503"} <= set(description["paths"]["/entities"]["post"]["responses"])
+
+
+def test_head_and_trailing_slashes(service):
+    """HEAD is GET without a body. Another path is not redirected, to nobody's host."""
+    for path in ("/", "/live", "/health", "/metrics", "/openapi.json"):
+        status, body, headers = service.ask("HEAD", path)
+        assert (status, body) == (200, b"")
+        assert headers["content-type"] == service.ask("GET", path)[2]["content-type"]
+    status, body, headers = service.ask("POST", "/entities/", b"{}", {"Host": "elsewhere"})
+    assert status == 404
+    assert "location" not in headers
+    assert json.loads(body)["error"].startswith("/entities/: Not Found.")
 
 
 def test_metrics_count_requests_but_not_unknown_paths(service):
@@ -62,6 +74,7 @@ def test_metrics_count_requests_but_not_unknown_paths(service):
         (b"{}", 422, ["either"]),
         (b'{"text": null}', 422, ["either"]),
         (b'{"text": "a", "texts": ["a"]}', 422, ["either"]),
+        (b'{"text": "a", "texts": null}', 422, ["either"]),
         (json.dumps({"text": "a" * 20001}).encode(), 413, ["20001", "20000"]),
         (json.dumps({"texts": ["a"] * 51}).encode(), 413, ["51", "50"]),
         (b" " * (33 * 2**20), 413, ["MiB"]),

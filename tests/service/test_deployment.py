@@ -82,12 +82,30 @@ def test_front_dies(small_service, texts):
             assert time.monotonic() < end
 
 
-def test_stop_finishes_what_is_running_and_logs_no_text(compiled_path, long_request):
+def test_not_ready_while_no_replica_can_answer(compiled_path, tmp_path, texts):
+    """The folder is gone, and the replica dies: the front lives. When the folder is back, all is well."""
+    folder = shutil.copytree(compiled_path, tmp_path / "pipeline")
+    with Service(folder) as service:
+        assert service.wait_for_status("/health", 200)["workers"] == 1
+        folder.rename(tmp_path / "elsewhere")
+        (replica,) = service.find_processes("entities:Replica")
+        replica.kill()
+        assert "No worker is ready" in service.wait_for_status("/health", 503)["error"]
+        assert service.wait_for_status("/live", 200)["status"] == "ok"
+        (tmp_path / "elsewhere").rename(folder)
+        assert service.wait_for_status("/health", 200)["workers"] == 1
+        assert service.post("/entities", {"text": texts[0]})[0] == 200
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+def test_stop_finishes_what_is_running_and_logs_no_text(compiled_path, long_request, to_group):
+    """Also if all of its processes get the signal at once."""
     long_request["texts"][0] = f"{SECRET} met Karl."
     with Service(compiled_path, *SMALL) as service:
         answer = send(service, long_request)
         service.wait_for("requests_in_progress", 1)
-        assert service.stop() == 0
+        processes = service.find_processes()
+        assert service.stop(to_group) == 0
         status, results = answer.get()
         assert status == 200
         assert len(results["results"]) == len(long_request["texts"])
@@ -97,6 +115,7 @@ def test_stop_finishes_what_is_running_and_logs_no_text(compiled_path, long_requ
         assert not [path for path in logs if SECRET.encode() in path.read_bytes()]
         with pytest.raises(ConnectionError):
             service.ask("GET", "/health")
+        assert not psutil.wait_procs(processes, TIMEOUT)[1]
 
 
 def test_slow_and_unfinished_bodies(compiled_path):

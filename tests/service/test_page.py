@@ -13,6 +13,13 @@ from .browser import Browser
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
+# Requests wait until the test lets them start.
+COUNT_REQUESTS = """
+var asked = [];
+const send = window.fetch;
+window.fetch = (...request) => new Promise((resolve) => asked.push(() => resolve(send(...request))));
+"""
+CTRL_ENTER = "get('text').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', ctrlKey: true, bubbles: true}));"
 
 
 def test_page_brings_all_it_needs(service):
@@ -48,3 +55,27 @@ def test_page_in_a_browser(service, texts, expected_entities, tmp_path):
         browser.wait_for("!get('error').hidden")
         assert "20001 characters" in browser.run("get('error').textContent")
         assert browser.run("document.querySelectorAll('mark').length") == 0
+
+
+def test_page_says_what_happens(service, tmp_path):
+    """While a request runs, and when nothing is found. Ctrl+Enter sends once, however often it is pressed."""
+    with Browser(tmp_path) as browser:
+        browser.open(service.url)
+        browser.run(COUNT_REQUESTS)
+        browser.run("get('text').value = 'a b c'")
+        browser.run("for (let n = 0; n < 5; n++) " + CTRL_ENTER)
+        assert browser.run("get('status').textContent") == "Looking for entities …"
+        assert browser.run("get('send').disabled")
+        assert browser.run("asked.length") == 1
+        browser.run("asked.forEach((start) => start())")
+        browser.wait_for("!get('send').disabled")
+        assert browser.run("get('status').textContent") == "There are no entities in this text."
+        assert browser.run("get('result').textContent.includes('a b c')")
+
+
+def test_page_has_landmarks(service, tmp_path):
+    with Browser(tmp_path) as browser:
+        browser.open(service.url)
+        tree = browser.call("Accessibility.getFullAXTree")["nodes"]
+        roles = {node["role"]["value"] for node in tree}
+        assert {"banner", "main", "search", "region", "status"} <= roles, roles

@@ -1,0 +1,100 @@
+"""What one request may cost: the time of a replica, and the memory of the front."""
+
+import json
+import re
+import socket
+import time
+
+import psutil
+import pytest
+import spacy
+
+pytest.importorskip("ray")
+
+from scripts import compiled_transformer  # noqa: F401
+from scripts.common.texts import MAX_RUN
+
+from .service_process import TIMEOUT, Service, send
+
+pytestmark = pytest.mark.slow
+MIB = 2**20
+ROOM = 64  # MiB
+
+
+def get_memory(service):
+    """Measure the front.
+
+    RETURNS (int): Its memory in MiB.
+    """
+    (front,) = service.find_processes("entities:Front")
+    return front.memory_info().rss // MIB
+
+
+def test_longest_run_without_white_space(service):
+    """Dollar signs take spaCy's tokenizer the longest; with a fourth of them it took 17 seconds."""
+    status, answer = service.post("/entities", {"text": "$" * MAX_RUN})
+    assert status == 200, answer
+    status, answer = service.post("/entities", {"texts": ["a", "$" * (MAX_RUN + 1)]})
+    assert status == 413
+    assert answer["error"].startswith(f"Text 2 has {MAX_RUN + 1} characters without white space between them")
+    assert service.post("/entities", {"text": "$ " * (MAX_RUN // 2)})[0] == 200
+
+
+def test_replica_that_overruns_is_replaced(compiled_path, texts, tmp_path):
+    """It hangs in a regular expression, where no Python code of its process runs any more."""
+    nlp = spacy.load(compiled_path)
+    nlp.tokenizer.token_match = re.compile(r"(?:a+)+b").match
+    nlp.to_disk(tmp_path / "pipeline")
+    with Service(tmp_path / "pipeline", "--timeout", 10) as service:
+        (replica,) = service.find_processes("entities:Replica")
+        hanging = send(service, {"text": "a" * 60})
+        assert hanging.get()[0] == 504
+        psutil.wait_procs([replica], TIMEOUT)
+        end = time.monotonic() + TIMEOUT
+        while service.post("/entities", {"text": texts[0]})[0] != 200:
+            assert time.monotonic() < end
+        assert service.find_processes("entities:Replica") != [replica]
+
+
+def test_unfinished_bodies(compiled_path, texts):
+    """They take the room that there is, and no more. Who has most makes room for others. All is given back."""
+    with Service(compiled_path, "--max-memory", ROOM) as service:
+        service.post("/entities", {"text": texts[0]})
+        before = get_memory(service)
+        connections = []
+        try:
+            for _ in range(10):
+                connection = socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT)
+                connections.append(connection)
+                connection.sendall(b"POST /entities HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (31 * MIB))
+                try:
+                    connection.sendall(b" " * (20 * MIB))
+                except ConnectionError:
+                    pass  # It was refused meanwhile.
+            service.wait_for("held_bytes", 20 * MIB)
+            assert service.read_metric("held_bytes") <= ROOM * MIB
+            assert get_memory(service) - before < 1.5 * ROOM
+            assert service.post("/entities", {"text": texts[0]})[0] == 200
+        finally:
+            for connection in connections:
+                connection.close()
+        end = time.monotonic() + TIMEOUT
+        while service.read_metric("held_bytes") or get_memory(service) - before > ROOM / 2:
+            assert time.monotonic() < end
+        metrics = service.ask("GET", "/metrics")[1].decode("utf8")
+        assert 'requests_total{path="/entities",status="503"}' in metrics
+
+
+def test_vectors_in_json_are_bounded(compiled_path):
+    """A small request for a large answer, as one text and as many."""
+    with Service(compiled_path, "--encoder-only", "--max-memory", ROOM) as service:
+        for body in ({"text": "a " * 40_000}, {"texts": ["a " * 2_000] * 20}):
+            status, answer = service.post("/vectors", body)
+            assert (status, answer["error"]) == (
+                413,
+                f"The answer would be longer than {ROOM // 4} MiB. Send less at once.",
+            )
+        status, body, _ = service.ask("POST", "/vectors", json.dumps({"text": "a " * 2_000}).encode())
+        assert status == 200
+        assert len(json.loads(body)["results"][0]["vectors"]) == 2_000
+        assert service.read_metric("held_bytes") == 0
