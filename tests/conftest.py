@@ -18,9 +18,10 @@ from spacy.tokens import DocBin
 from scripts.formats.convert import convert
 from scripts.formats.settings import CorpusSettings
 
-pytest.register_assert_rewrite("tests.helpers")
+pytest.register_assert_rewrite("tests.helpers", "tests.isolation")
 
 from . import helpers  # noqa: E402
+from .forkserver import use_forkserver  # noqa: E402
 
 # Machines that are busy with other work are slow: examples are bounded by number, not by time.
 settings.register_profile("project", deadline=None, max_examples=50, print_blob=True)
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(items):
     if marked and not helpers.has_gpu():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a GPU, and torch finds none"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_pipelines():
+    """Pipelines that get a process of their own start in a tenth of the time; `test_process.py` starts them as users do."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_forkserver(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

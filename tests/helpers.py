@@ -215,12 +215,16 @@ def make_multi_head_example(
     return Example(Doc(vocab, words=words, sent_starts=[True] + [False] * (len(words) - 1)), gold)
 
 
-def compile_reference(reference_path: Path, workspace: Path) -> Path:
-    """Compile a trained pipeline to onnxruntime in fp32.
+def compile_reference(
+    reference_path: Path, workspace: Path, engine: str = "onnxruntime", precision: str = "fp32"
+) -> Path:
+    """Compile a trained pipeline to onnxruntime or OpenVINO. The engine computes in float32, to run anywhere.
 
+    precision (str): What the manifest says.
     RETURNS (Path): Folder of the compiled pipeline, inside the workspace.
     """
     from scripts.compilation.artefact_writer import finish_artefact
+    from scripts.compilation.build_openvino import build_float
     from scripts.compilation.export import export_onnx, takes_packed_windows
     from scripts.compilation.reference import load_reference
     from scripts.compilation.swap import assemble, save_skeleton
@@ -230,8 +234,14 @@ def compile_reference(reference_path: Path, workspace: Path) -> Path:
     artefact_folder = workspace / "artefact"
     artefact_folder.mkdir()
     assert takes_packed_windows(reference.encoder)
-    export_onnx(reference.encoder, artefact_folder / "encoder.onnx", PACKED_INPUTS)
-    artefact = finish_artefact(reference, artefact_folder, "onnxruntime", "fp32", inputs=PACKED_INPUTS)
+    options = {}
+    if engine == "openvino":
+        export_onnx(reference.encoder, workspace / "encoder.onnx", PACKED_INPUTS)
+        build_float(workspace / "encoder.onnx", artefact_folder, half_size=False)
+        options = {"INFERENCE_PRECISION_HINT": "f32"}
+    else:
+        export_onnx(reference.encoder, artefact_folder / "encoder.onnx", PACKED_INPUTS)
+    artefact = finish_artefact(reference, artefact_folder, engine, precision, options, PACKED_INPUTS)
     save_skeleton(reference, workspace / "skeleton")
     assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
     return workspace / "pipeline"

@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import spacy
@@ -11,7 +14,8 @@ from spacy.cli.evaluate import evaluate as evaluate_with_spacy
 from scripts.benchmarking.evaluate import evaluate, print_scores
 from scripts.evaluate import evaluate_cli
 
-from .helpers import assert_refused, run_command
+from .helpers import ROOT, assert_refused, run_command
+from .isolation import TRAINING, isolate
 
 NAMES = ("reference", "compiled")
 
@@ -131,3 +135,15 @@ def test_function_returns_what_it_writes(reference_path, compiled_path, dev_corp
     assert capsys.readouterr().out == ""
     for name in NAMES:
         assert srsly.json_dumps(scores[name]) == srsly.json_dumps(srsly.read_json(tmp_path / f"{name}.json"))
+
+
+@pytest.mark.parametrize("is_in_root", [True, False], ids=["root", "elsewhere"])
+def test_spacy_evaluates_with_the_code_file(compiled_path, dev_corpus, result, metrics_dir, is_in_root, tmp_path):
+    """The command of spaCy itself, where nothing of training is installed."""
+    code = Path("scripts", "code.py") if is_in_root else ROOT / "scripts" / "code.py"
+    output = tmp_path / "scores.json"
+    command = [sys.executable, "-m", "spacy", "evaluate", compiled_path, dev_corpus, "--code", code, "--output", output]
+    folder = ROOT if is_in_root else tmp_path
+    process = subprocess.run(command, cwd=folder, env=isolate(tmp_path, TRAINING), capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert without_speed(srsly.read_json(output)) == without_speed(srsly.read_json(metrics_dir / "compiled.json"))

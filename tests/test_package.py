@@ -19,44 +19,21 @@ from packaging.requirements import Requirement
 from scripts.package import package_cli
 
 from .helpers import ROOT, assert_refused, get_entities, read_docs, run_command
+from .isolation import BUILD_TOOLS, install, run_isolated
 
 NAME, VERSION = "en_made_up_trf", "1.2.3"
-# Runs where the pipeline is used: reads texts, prints entities. For it, the packages in its first argument are not
-# installed: they can't be imported, and spaCy, which loads every component that a package offers, is not told of them.
+# Runs where the pipeline is used: reads texts, prints entities.
 PROGRAM = """
-import importlib.metadata, json, sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in blocked:
-            raise ImportError(f"{name} is blocked")
-
-blocked = json.loads(sys.argv[1])
-sys.meta_path.insert(0, Blocker())
-installed = importlib.metadata.distributions
-importlib.metadata.distributions = lambda **options: (
-    package for package in installed(**options) if package.metadata["Name"].replace("-", "_") not in blocked
-)
 import spacy
-nlp = spacy.load(sys.argv[2])
-docs = list(nlp.pipe(json.load(sys.stdin)))
+
+name, texts = json.load(sys.stdin)
+docs = list(spacy.load(name).pipe(texts))
 print(json.dumps({
     "entities": [[[ent.start, ent.end, ent.label_] for ent in doc.ents] for doc in docs],
-    "blocked": [name for name in blocked if name in sys.modules],
-    "file": sys.modules[sys.argv[2]].__file__,
+    "blocked": [name for name in BLOCKED if name in sys.modules],
+    "file": sys.modules[name].__file__,
 }))
 """
-BUILD_TOOLS = [
-    "torch",
-    "transformers",
-    "spacy_transformers",
-    "spacy_curated_transformers",
-    "scripts",
-    "onnx",
-    "nncf",
-    "nebullvm",
-    "huggingface_hub",
-]
 
 
 def read_project_command():
@@ -110,20 +87,6 @@ def expected(reference_path, texts):
     return [[list(entity) for entity in found] for found in entities]
 
 
-def run_program(python, texts, blocked, folder, env):
-    """Load the pipeline by its name in another process, far from the project."""
-    result = subprocess.run(
-        [python, "-c", PROGRAM, json.dumps(blocked), NAME],
-        cwd=folder,
-        env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **env},
-        input=json.dumps(texts),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 def read_metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
@@ -158,11 +121,9 @@ def test_wheel_holds_the_pipeline_and_the_runtime(wheel, compiled_path):
 
 
 def test_installed_wheel_finds_the_same_entities_without_the_build_tools(wheel, texts, expected, tmp_path):
-    target = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
-    subprocess.run(install, check=True, cwd=tmp_path)
-    answer = run_program(sys.executable, texts, BUILD_TOOLS, tmp_path, {"PYTHONPATH": str(target)})
-    assert answer["file"].startswith(str(target))
+    site = install([wheel], tmp_path / "site")
+    answer = run_isolated(tmp_path, PROGRAM, [NAME, texts], blocked=BUILD_TOOLS, places=[site])
+    assert answer["file"].startswith(str(site))
     assert answer["blocked"] == []
     assert answer["entities"] == expected
 
@@ -219,6 +180,6 @@ def test_clean_environment(compiled_path, texts, expected, tmp_path):
     installed = {package["name"].lower() for package in json.loads(listed)}
     assert {"spacy", "onnxruntime", "tokenizers"} <= installed
     assert not {"torch", "transformers", "spacy-transformers", "openvino", "onnx"} & installed
-    answer = run_program(python, texts, ["torch"], tmp_path, {})
+    answer = run_isolated(tmp_path, PROGRAM, [NAME, texts], blocked=["torch"], python=python)
     assert answer["file"].startswith(str(tmp_path / "venv"))
     assert answer["entities"] == expected

@@ -30,7 +30,18 @@ class PipelineProcess:
     def __init__(self, path: Path, *, gpu: int = -1, config: Optional[Dict[str, Any]] = None) -> None:
         self.path = path
         self._messages = tempfile.TemporaryFile(mode="w+", encoding="utf8")
-        self._process = subprocess.Popen(
+        self._process = self._start()
+        try:
+            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu, config=config or {})[
+                "seconds"
+            ]
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> subprocess.Popen:
+        """Start the process that answers."""
+        return subprocess.Popen(
             [sys.executable, "-m", self.worker],
             cwd=ROOT,
             # torch would start a thread for each core of the host, whatever this container may use.
@@ -41,13 +52,6 @@ class PipelineProcess:
             text=True,
             encoding="utf8",
         )
-        try:
-            self.load_seconds: float = self._ask("load", path=str(path.resolve()), gpu=gpu, config=config or {})[
-                "seconds"
-            ]
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> "PipelineProcess":
         return self

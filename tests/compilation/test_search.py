@@ -1,6 +1,5 @@
 """A search that is killed or fails goes on where it stopped."""
 
-import multiprocessing
 import os
 import shutil
 import time
@@ -20,6 +19,7 @@ from scripts.compilation.optimize import SearchSettings
 from scripts.compiled_transformer.artefact import MANIFEST
 from scripts.optimize import optimize_cli
 
+from ..forkserver import CONTEXT, use_forkserver
 from ..helpers import assert_refused, run_command
 from .searches import EXACT, SAFE, build_nothing, find_entities, make_quick, read_files, run_search
 
@@ -52,6 +52,7 @@ def optimize_until(moment, log, marker, arguments):
         return annotations(self, corpus)
 
     with pytest.MonkeyPatch.context() as patch:
+        use_forkserver(patch)
         make_quick(patch, make_logged_candidates(log))
         patch.setattr(search, "get_setting_changes", lambda trial: [])
         if moment == "measure":
@@ -63,7 +64,7 @@ def optimize_until(moment, log, marker, arguments):
 
 def kill_at(moment, log, marker, arguments):
     """RETURNS (str): What was in the marker when the search was killed."""
-    process = multiprocessing.get_context("spawn").Process(target=optimize_until, args=(moment, log, marker, arguments))
+    process = CONTEXT.Process(target=optimize_until, args=(moment, log, marker, arguments))
     process.start()
     while not marker.exists():
         assert process.is_alive(), f"The search ended before it came to the moment {moment!r}"

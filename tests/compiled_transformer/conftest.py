@@ -10,11 +10,6 @@ from spacy.tokens import Doc
 from transformers import AutoTokenizer
 
 from scripts import compiled_transformer  # noqa: F401
-from scripts.compilation import build_openvino
-from scripts.compilation.artefact_writer import finish_artefact
-from scripts.compilation.export import export_onnx
-from scripts.compilation.reference import load_reference
-from scripts.compilation.swap import assemble, save_skeleton
 
 pytest.register_assert_rewrite("tests.compiled_transformer.checks")
 
@@ -25,16 +20,7 @@ from .checks import ENGINES
 @pytest.fixture(scope="session")
 def openvino_path(reference_path, tmp_path_factory) -> Path:
     """Folder of the reference pipeline, compiled to OpenVINO in fp32."""
-    workspace = tmp_path_factory.mktemp("openvino")
-    reference = load_reference(reference_path)
-    (workspace / "artefact").mkdir()
-    export_onnx(reference.encoder, workspace / "exported.onnx")
-    build_openvino.build_float(workspace / "exported.onnx", workspace / "artefact", half_size=False)
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    artefact = finish_artefact(reference, workspace / "artefact", "openvino", "fp32", options)
-    save_skeleton(reference, workspace / "skeleton")
-    assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
-    return workspace / "pipeline"
+    return helpers.compile_reference(reference_path, tmp_path_factory.mktemp("openvino"), "openvino")
 
 
 @pytest.fixture(scope="session")

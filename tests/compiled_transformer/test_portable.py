@@ -9,12 +9,7 @@ import srsly
 from numpy.testing import assert_allclose
 
 from scripts import compiled_transformer  # noqa: F401
-from scripts.compilation.artefact_writer import finish_artefact
-from scripts.compilation.build_openvino import build_float
-from scripts.compilation.export import export_onnx
-from scripts.compilation.reference import load_reference
 from scripts.compilation.selection import add_portable
-from scripts.compilation.swap import assemble, save_skeleton
 from scripts.compiled_transformer.artefact import choose_artefact
 from scripts.compiled_transformer.engines import ENGINES
 
@@ -27,16 +22,7 @@ NEW_CPU = OLD_CPU | {"avx512_bf16", "avx512_vnni"}
 @pytest.fixture(scope="module")
 def fast_path(reference_path, tmp_path_factory):
     """A pipeline that is made for a CPU with bf16; the engine itself computes in float32, to run anywhere."""
-    workspace = tmp_path_factory.mktemp("fast")
-    reference = load_reference(reference_path)
-    (workspace / "artefact").mkdir()
-    export_onnx(reference.encoder, workspace / "exported.onnx")
-    build_float(workspace / "exported.onnx", workspace / "artefact", half_size=False)
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    artefact = finish_artefact(reference, workspace / "artefact", "openvino", "bf16", options)
-    save_skeleton(reference, workspace / "skeleton")
-    assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
-    return workspace / "pipeline"
+    return helpers.compile_reference(reference_path, tmp_path_factory.mktemp("fast"), "openvino", "bf16")
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from typing import Dict, List
+from pathlib import Path
+from typing import Any, Dict, List
 
 import pytest
 import spacy
@@ -12,13 +13,20 @@ from scripts import compiled_transformer  # noqa: F401
 from scripts.compiled_transformer.cpu import available_cores
 
 from .. import helpers
-from .checks import ENGINES, run_script
+from ..isolation import TRAINING, run_isolated
+from .checks import ENGINES
+
+
+def run_here(folder: Path, code: str, argument: Any) -> Any:
+    """Run code in a Python of its own that has this project, but not torch: it takes longer to import than all else."""
+    return run_isolated(folder, code, argument, blocked=TRAINING, places=[helpers.ROOT])
+
 
 N_PROCESS = """
-import json, multiprocessing, sys
+import multiprocessing
 
 if __name__ == "__main__":
-    path, texts, start_method, calls = json.loads(sys.argv[1])
+    path, texts, start_method, calls = json.load(sys.stdin)
     multiprocessing.set_start_method(start_method)
     import spacy
     from scripts import compiled_transformer
@@ -44,19 +52,19 @@ def test_two_processes(paths, texts, tmp_path, engine, start_method, calls):
     # Some are large enough for an engine to divide the work among its threads.
     all_texts = [*texts, *[" ".join(texts)] * 4]
     entities = [helpers.get_entities(doc) for doc in spacy.load(paths[engine]).pipe(all_texts)]
-    runs = run_script(tmp_path / "script.py", N_PROCESS, [str(paths[engine]), all_texts, start_method, calls])
+    runs = run_here(tmp_path, N_PROCESS, [str(paths[engine]), all_texts, start_method, calls])
     assert len(runs) == len(calls)
     for found in runs:
         assert [[tuple(entity) for entity in doc] for doc in found] == entities
 
 
 FIRST_CALLS = """
-import json, os, signal, sys, threading
+import os, signal, threading
 
 import numpy, spacy
 from scripts import compiled_transformer
 
-path, n_processes, timeout = json.loads(sys.argv[1])
+path, n_processes, timeout = json.load(sys.stdin)
 encoder = spacy.load(path).get_pipe("transformer").encoder
 ids = numpy.ones((2, 16), dtype="int64")
 # Python changes threads as often as it can.
@@ -91,7 +99,7 @@ print(json.dumps(exits))
 @pytest.mark.parametrize("engine", ENGINES)
 def test_first_calls_by_two_threads_at_once(paths, tmp_path, engine):
     """OpenVINO's Python layer hung in one of five processes."""
-    assert run_script(tmp_path / "script.py", FIRST_CALLS, [str(paths[engine]), 20, 60]) == [0] * 20
+    assert run_here(tmp_path, FIRST_CALLS, [str(paths[engine]), 20, 60]) == [0] * 20
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -139,11 +147,11 @@ def test_a_part_of_the_cores_is_not_always_the_same_part(paths, texts, tmp_path,
     """Two processes with one thread each, or two containers with a core's worth of time, would else share the first core."""
     (tmp_path / "cpu.max").write_text("100000 100000" if limit == "quota" else "max 100000")
     code = """
-import json, os, sys, threading
+import os, threading
 from pathlib import Path
 import spacy
 from scripts.compiled_transformer import cpu
-path, texts, quota, threads = json.loads(sys.argv[1])
+path, texts, quota, threads = json.load(sys.stdin)
 cpu.CGROUPS = Path(quota)
 nlp = spacy.load(path, config={"components.transformer.threads": threads})
 nlp(texts[0])  # What starts looks at the cores one by one.
@@ -159,5 +167,5 @@ while work.is_alive():  # Threads are pinned only while they compute.
 print(json.dumps(sorted(cores)))
 """
     threads = None if limit == "quota" else 1
-    cores = run_script(tmp_path / "script.py", code, [str(paths[engine]), texts, str(tmp_path), threads])
+    cores = run_here(tmp_path, code, [str(paths[engine]), texts, str(tmp_path), threads])
     assert cores == [len(os.sched_getaffinity(0))]
