@@ -7,7 +7,7 @@ import pytest
 import spacy
 import srsly
 import torch
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 
 from scripts import compiled_transformer  # noqa: F401
 from scripts.common.console import UserError
@@ -132,6 +132,19 @@ def test_windows_are_those_of_the_pipeline(reference_path, corpus):
     windows = tokenize_windows(reference, docs)
     assert len(windows) == sum(1 for doc in docs for _ in doc.sents)
     assert reference.tokenizer.decode(windows[0], skip_special_tokens=True).split()[0] in docs[0].text
+
+
+def test_windows_of_docs_without_sentences(reference_path, corpus):
+    """They are cut by length; no token is in two windows or in none."""
+    reference, docs = load_reference(reference_path), read_docs(corpus / "dev.spacy")
+    words = [token.text for doc in docs for token in doc] * 5
+    long = Doc(reference.nlp.vocab, words=words)
+    texts = reference.cut_texts([docs[0], long])
+    n_sentences = len(list(docs[0].sents))
+    size = reference.max_length // 2
+    assert texts[:n_sentences] == [sent.text for sent in docs[0].sents]
+    assert [len(text.split()) for text in texts[n_sentences:-1]] == [size] * (len(words) // size)
+    assert " ".join(texts[n_sentences:]) == long.text.strip()
 
 
 def test_batches():
