@@ -161,7 +161,7 @@ def test_wheels_of_different_versions(site, texts, expected, names, tmp_path):
         site, TWO, tmp_path / "newer", "import threading\n", "import threading\n\nVERSION = 2\n", module="encoder.py"
     )
     found, code = run_isolated(
-        tmp_path / "script.py",
+        tmp_path,
         IN_TURN,
         [[(name, None) for name in names], texts],
         blocked=BUILD_TOOLS,
