@@ -3,26 +3,29 @@
 import itertools
 import re
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ..common.console import UserError
-from .conll import DOCUMENT_START, read_conll, read_indexed, split_columns
+from .conll import DOCUMENT_START, read_conll
 from .docbin import read_docbin
+from .iob import read_iob
 from .jsonl import read_jsonl
-from .kaggle import COLUMNS, read_kaggle
-from .lines import read_bytes
+from .kaggle import HEADER, is_header, read_kaggle
+from .lines import quote, read_bytes
+from .records import read_records
 from .sentence import Notes, Sentence
-from .settings import ReaderSettings
-from .tags import TAG
+from .settings import BARE, ReaderSettings
+from .tags import is_tag
 from .wikiner import read_wikiner
 
-N_LINES = 20  # Of the start of a file, to tell its format.
+N_LINES = 50  # Of the start of a file, to tell its format.
 WIKINER_TOKEN = re.compile(r"[^|]+\|[^|]+\|(O|[IB]-.+)")
+IOB_TOKEN = re.compile(r"[^|]+\|(O|[BILUES]-.+)")
 JSON_START = re.compile(r'[\[{]\s*(["{\[}]|$)')
 
 
 class Format(NamedTuple):
-    """A format: what reads it, and what its lines look like."""
+    """A format: what reads it, and what its content looks like."""
 
     read: Callable[[Path, ReaderSettings, Notes], Iterator[Sentence]]
     looks: str
@@ -30,11 +33,11 @@ class Format(NamedTuple):
 
 FORMATS: Dict[str, Format] = {
     "wikiner": Format(read_wikiner, "lines of word|POS|tag tokens"),
-    "conll": Format(read_conll, "lines of `word POS chunk tag`"),
-    "indexed": Format(read_indexed, "lines of `index word tag`"),
-    "kaggle": Format(read_kaggle, f"lines of {','.join(COLUMNS)}"),
-    "jsonl": Format(read_jsonl, 'lines of {"text": ..., "spans": ...}'),
+    "conll": Format(read_conll, "lines of `word POS chunk tag`, or of other columns with a word and a tag"),
+    "jsonl": Format(read_jsonl, 'records of {"text": ..., "spans": ...}'),
     "spacy": Format(read_docbin, "annotated Docs"),
+    "iob": Format(read_iob, "lines of word|tag tokens"),
+    "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
 }
 
 
@@ -44,7 +47,7 @@ def read_sentences(path: Path, name: str, settings: ReaderSettings, notes: Notes
     path (Path): The file.
     name (str): The name of its format.
     settings (ReaderSettings): What a reader has to know.
-    notes (Notes): Gets what is left out.
+    notes (Notes): Gets what is left out or corrected.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): For anything that is not in the format, and if there is no sentence.
     """
@@ -56,50 +59,60 @@ def read_sentences(path: Path, name: str, settings: ReaderSettings, notes: Notes
         raise UserError(f"{path} holds no sentences: expected {FORMATS[name].looks}.")
 
 
-def detect_format(path: Path) -> str:
-    """Tell the format of a corpus by its first lines, .spacy by its name.
+def detect_format(path: Path, settings: ReaderSettings) -> str:
+    """Tell the format of a corpus by its first lines; a folder, .spacy, .parquet, .py and .ann by their names.
 
     RETURNS (str): The name of the format.
     RAISES (UserError): If the file is missing, damaged, or in none of the formats.
     """
-    if path.suffix == ".spacy":
-        return "spacy"
+    name = detect_by_name(path)
+    if name:
+        return name
     stripped = (line.decode("utf8", errors="replace").strip() for _, line in read_bytes(path))
     lines = list(itertools.islice(itertools.dropwhile(lambda line: not line, stripped), N_LINES))
     if not lines:
         raise UserError(f"{path} holds no sentences: it is empty.")
-    if lines[0].lstrip('"').startswith(COLUMNS[0]):
-        return "kaggle"
-    if lines[0].startswith(DOCUMENT_START):
-        return "conll"
-    if JSON_START.match(lines[0]):
-        return "jsonl"
-    sentence = next_sentence(lines)
-    if sentence and looks_indexed(sentence):
-        return "indexed"
-    columns = split_columns(lines[0])
-    if len(columns) > 1 and TAG.fullmatch(columns[-1]):
-        return "conll"
-    if any(WIKINER_TOKEN.fullmatch(token) for token in columns):
-        return "wikiner"
+    name = detect_json(path, settings) if JSON_START.match(lines[0]) else detect_by_head(lines)
+    name = name or detect_by_tokens(path, lines, settings)
+    if name:
+        return name
     raise UserError(
-        f"{path}: can't tell the format by the first line, {lines[0][:60]!r}. Name it with `--format`: "
-        f"{', '.join(FORMATS)}."
+        f"{path}: can't tell the format by the first line, {quote(lines[0])}. Name it with `--format`: "
+        f"{', '.join(FORMATS)}. Labels without prefixes, as in `Ada PER`, need `--scheme {BARE}`."
     )
 
 
-def next_sentence(lines: List[str]) -> List[List[str]]:
-    """Find the first sentence, without comments.
-
-    RETURNS (List[List[str]]): The columns of its lines.
-    """
-    lines = list(itertools.dropwhile(lambda line: not line or line.startswith("# "), lines))
-    return [split_columns(line) for line in itertools.takewhile(bool, lines)]
+def detect_by_name(path: Path) -> Optional[str]:
+    """Tell the format by the name of the file, None if it doesn't say it."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name one file.")
+    return {".spacy": "spacy"}.get(path.suffix)
 
 
-def looks_indexed(sentence: List[List[str]]) -> bool:
-    """Tell whether the first of three columns counts. In `word POS tag` it may be a number, but not on all lines."""
-    first = sentence[0]
-    if len(first) != 3 or first[0] not in ("0", "1") or not TAG.fullmatch(first[-1]):
-        return False
-    return all(fields[0].isdecimal() for fields in sentence)
+def detect_json(path: Path, settings: ReaderSettings) -> str:
+    """Tell the format of a JSON file by its first record."""
+    _, record = next(read_records(path, settings.encoding), (None, None))
+    if not isinstance(record, dict):
+        return "jsonl"
+    return "jsonl"
+
+
+def detect_by_head(lines: List[str]) -> Optional[str]:
+    """Tell the format by what only the first lines of one have, None if there is nothing like it."""
+    if is_header(lines[0]):
+        return "kaggle"
+    if lines[0].startswith(DOCUMENT_START):
+        return "conll"
+    return None
+
+
+def detect_by_tokens(path: Path, lines: List[str], settings: ReaderSettings) -> Optional[str]:
+    """Tell the format by the first line that is no comment, None if it has no tokens and tags."""
+    line = next((line for line in lines if line and not line.startswith("#")), lines[0])
+    tokens = line.split()
+    if any(map(WIKINER_TOKEN.fullmatch, tokens)):
+        return "iob" if path.suffix == ".iob" else "wikiner"
+    if any(map(IOB_TOKEN.fullmatch, tokens)):
+        return "iob"
+    has_tags = any(map(is_tag, tokens[1:])) or settings.scheme == BARE or settings.columns
+    return "conll" if len(tokens) > 1 and has_tags else None
