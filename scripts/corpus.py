@@ -14,6 +14,7 @@ from wasabi import msg
 from .common.console import exit_on_user_error
 from .formats.convert import SPLITS, convert
 from .formats.detect import FORMATS
+from .formats.huggingface import parse_label_names
 from .formats.labels import parse_labels
 from .formats.settings import CorpusSettings, ReaderSettings, parse_columns
 
@@ -44,6 +45,7 @@ def corpus_cli(
     ),
     columns: str = Opt("", "--columns", help="Columns of a file with a token a line, if they are not seen: word,_,tag"),
     scheme: str = Opt(DEFAULTS.reader.scheme, "--scheme", help="Tags: auto for any with prefixes, io for bare labels"),
+    label_names: str = Opt("", "--label-names", help="Names of tags that are numbers: O,B-PER,I-PER or a JSON file"),
     strict: bool = Opt(
         DEFAULTS.reader.strict, "--strict", help="Refuse stray tags that could be read as they were meant"
     ),
@@ -71,6 +73,7 @@ def corpus_cli(
                 encoding=encoding,
                 columns=parse_columns(columns),
                 scheme=scheme or DEFAULTS.reader.scheme,
+                label_names=parse_label_names(label_names),
                 misaligned=misaligned or DEFAULTS.reader.misaligned,
                 repeated=repeated or DEFAULTS.reader.repeated,
                 strict=strict,

@@ -8,6 +8,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 from ..common.console import UserError
 from .conll import DOCUMENT_START, read_conll
 from .docbin import read_docbin
+from .huggingface import find_keys, read_huggingface
 from .iob import read_iob
 from .jsonl import read_jsonl
 from .kaggle import HEADER, is_header, read_kaggle
@@ -35,6 +36,7 @@ FORMATS: Dict[str, Format] = {
     "wikiner": Format(read_wikiner, "lines of word|POS|tag tokens"),
     "conll": Format(read_conll, "lines of `word POS chunk tag`, or of other columns with a word and a tag"),
     "jsonl": Format(read_jsonl, 'records of {"text": ..., "spans": ...}'),
+    "huggingface": Format(read_huggingface, 'records of {"tokens": [...], "ner_tags": [...]}'),
     "spacy": Format(read_docbin, "annotated Docs"),
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
@@ -86,7 +88,7 @@ def detect_by_name(path: Path) -> Optional[str]:
     """Tell the format by the name of the file, None if it doesn't say it."""
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name one file.")
-    return {".spacy": "spacy"}.get(path.suffix)
+    return {".spacy": "spacy", ".parquet": "huggingface"}.get(path.suffix)
 
 
 def detect_json(path: Path, settings: ReaderSettings) -> str:
@@ -94,7 +96,7 @@ def detect_json(path: Path, settings: ReaderSettings) -> str:
     _, record = next(read_records(path, settings.encoding), (None, None))
     if not isinstance(record, dict):
         return "jsonl"
-    return "jsonl"
+    return "huggingface" if find_keys(record) else "jsonl"
 
 
 def detect_by_head(lines: List[str]) -> Optional[str]:

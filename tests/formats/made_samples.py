@@ -146,6 +146,11 @@ MADE_SAMPLES = {
         "jsonl",
         "\n".join(json.dumps({"data": text, "label": spans}) for text, spans in find_spans()).encode("utf8"),
     ),
+    "huggingface": (
+        "train.jsonl",
+        "huggingface",
+        "\n".join(json.dumps({"tokens": words, "ner_tags": tags}) for words, tags in tag()).encode("utf8"),
+    ),
     "iob": (
         "train.iob",
         "iob",
