@@ -12,6 +12,7 @@ from .huggingface import find_keys, read_huggingface
 from .iob import read_iob
 from .jsonl import read_jsonl
 from .kaggle import HEADER, is_header, read_kaggle
+from .labelstudio import is_minimal, is_task, read_labelstudio
 from .lines import quote, read_bytes
 from .records import read_records
 from .sentence import Notes, Sentence
@@ -37,6 +38,7 @@ FORMATS: Dict[str, Format] = {
     "conll": Format(read_conll, "lines of `word POS chunk tag`, or of other columns with a word and a tag"),
     "jsonl": Format(read_jsonl, 'records of {"text": ..., "spans": ...}'),
     "huggingface": Format(read_huggingface, 'records of {"tokens": [...], "ner_tags": [...]}'),
+    "labelstudio": Format(read_labelstudio, 'tasks of {"data": ..., "annotations": [...]}'),
     "spacy": Format(read_docbin, "annotated Docs"),
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
@@ -96,6 +98,8 @@ def detect_json(path: Path, settings: ReaderSettings) -> str:
     _, record = next(read_records(path, settings.encoding), (None, None))
     if not isinstance(record, dict):
         return "jsonl"
+    if is_task(record) or is_minimal(record):
+        return "labelstudio"
     return "huggingface" if find_keys(record) else "jsonl"
 
 

@@ -151,6 +151,8 @@ MADE_SAMPLES = {
         "huggingface",
         "\n".join(json.dumps({"tokens": words, "ner_tags": tags}) for words, tags in tag()).encode("utf8"),
     ),
+    "labelstudio": ("project-1.json", "labelstudio", make_json(make_label_studio_task)),
+    "labelstudio-min": ("project-1-min.json", "labelstudio", make_json(make_minimal_task)),
     "iob": (
         "train.iob",
         "iob",
