@@ -17,6 +17,7 @@ from .lines import quote, read_bytes
 from .records import read_records
 from .sentence import Notes, Sentence
 from .settings import BARE, ReaderSettings
+from .spacy_v2 import is_pair, read_spacy_v2
 from .tags import is_tag
 from .wikiner import read_wikiner
 
@@ -40,6 +41,7 @@ FORMATS: Dict[str, Format] = {
     "huggingface": Format(read_huggingface, 'records of {"tokens": [...], "ner_tags": [...]}'),
     "labelstudio": Format(read_labelstudio, 'tasks of {"data": ..., "annotations": [...]}'),
     "spacy": Format(read_docbin, "annotated Docs"),
+    "spacy-v2": Format(read_spacy_v2, 'pairs of ["text", {"entities": [...]}]'),
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
 }
@@ -90,14 +92,18 @@ def detect_by_name(path: Path) -> Optional[str]:
     """Tell the format by the name of the file, None if it doesn't say it."""
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name one file.")
-    return {".spacy": "spacy", ".parquet": "huggingface"}.get(path.suffix)
+    return {".spacy": "spacy", ".parquet": "huggingface", ".py": "spacy-v2"}.get(path.suffix)
 
 
 def detect_json(path: Path, settings: ReaderSettings) -> str:
     """Tell the format of a JSON file by its first record."""
     _, record = next(read_records(path, settings.encoding), (None, None))
+    if is_pair(record):
+        return "spacy-v2"
     if not isinstance(record, dict):
         return "jsonl"
+    if isinstance(record.get("annotations"), list) and any(map(is_pair, record["annotations"])):
+        return "spacy-v2"
     if is_task(record) or is_minimal(record):
         return "labelstudio"
     return "huggingface" if find_keys(record) else "jsonl"

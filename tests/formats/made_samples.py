@@ -153,6 +153,14 @@ MADE_SAMPLES = {
     ),
     "labelstudio": ("project-1.json", "labelstudio", make_json(make_label_studio_task)),
     "labelstudio-min": ("project-1-min.json", "labelstudio", make_json(make_minimal_task)),
+    "spacy-v2": ("train_data.json", "spacy-v2", make_json(lambda text, spans: [text, {"entities": spans}])),
+    "train-data": (
+        "train_data.py",
+        "spacy-v2",
+        (
+            PYTHON + "".join(f"    ({text!r}, {{'entities': {spans}}}),\n" for text, spans in find_spans()) + "]\n"
+        ).encode(),
+    ),
     "iob": (
         "train.iob",
         "iob",
