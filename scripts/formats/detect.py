@@ -17,6 +17,7 @@ from .lines import quote, read_bytes
 from .records import read_records
 from .sentence import Notes, Sentence
 from .settings import BARE, ReaderSettings
+from .spacy_json import read_spacy_json
 from .spacy_v2 import is_pair, read_spacy_v2
 from .tags import is_tag
 from .wikiner import read_wikiner
@@ -42,6 +43,7 @@ FORMATS: Dict[str, Format] = {
     "labelstudio": Format(read_labelstudio, 'tasks of {"data": ..., "annotations": [...]}'),
     "spacy": Format(read_docbin, "annotated Docs"),
     "spacy-v2": Format(read_spacy_v2, 'pairs of ["text", {"entities": [...]}]'),
+    "spacy-json": Format(read_spacy_json, 'documents of {"paragraphs": [...]}'),
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
 }
@@ -104,6 +106,8 @@ def detect_json(path: Path, settings: ReaderSettings) -> str:
         return "jsonl"
     if isinstance(record.get("annotations"), list) and any(map(is_pair, record["annotations"])):
         return "spacy-v2"
+    if "paragraphs" in record:
+        return "spacy-json"
     if is_task(record) or is_minimal(record):
         return "labelstudio"
     return "huggingface" if find_keys(record) else "jsonl"

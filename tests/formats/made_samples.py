@@ -161,6 +161,11 @@ MADE_SAMPLES = {
             PYTHON + "".join(f"    ({text!r}, {{'entities': {spans}}}),\n" for text, spans in find_spans()) + "]\n"
         ).encode(),
     ),
+    "spacy-json": (
+        "train.json",
+        "spacy-json",
+        json.dumps([make_spacy_json_document(words, tags) for words, tags in tag(**BILUO)]).encode("utf8"),
+    ),
     "iob": (
         "train.iob",
         "iob",
