@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ..common.console import UserError
+from .brat import read_brat
 from .conll import DOCUMENT_START, read_conll
 from .docbin import read_docbin
 from .huggingface import find_keys, read_huggingface
@@ -46,6 +47,7 @@ FORMATS: Dict[str, Format] = {
     "spacy-json": Format(read_spacy_json, 'documents of {"paragraphs": [...]}'),
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
+    "brat": Format(read_brat, "a folder of .txt and .ann files"),
 }
 
 
@@ -93,7 +95,11 @@ def detect_format(path: Path, settings: ReaderSettings) -> str:
 def detect_by_name(path: Path) -> Optional[str]:
     """Tell the format by the name of the file, None if it doesn't say it."""
     if path.is_dir():
-        raise UserError(f"{path} is a folder. Name one file.")
+        if next(path.rglob("*.ann"), None):
+            return "brat"
+        raise UserError(f"{path} is a folder. Name one file, or a folder with the .txt and .ann files of brat.")
+    if path.suffix == ".ann" or (path.suffix == ".txt" and path.with_suffix(".ann").is_file()):
+        return "brat"
     return {".spacy": "spacy", ".parquet": "huggingface", ".py": "spacy-v2"}.get(path.suffix)
 
 
