@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ..common.console import UserError
+from . import webanno
 from .brat import read_brat
 from .conll import DOCUMENT_START, read_conll
 from .docbin import read_docbin
@@ -21,6 +22,7 @@ from .settings import BARE, ReaderSettings
 from .spacy_json import read_spacy_json
 from .spacy_v2 import is_pair, read_spacy_v2
 from .tags import is_tag
+from .webanno import read_webanno
 from .wikiner import read_wikiner
 
 N_LINES = 50  # Of the start of a file, to tell its format.
@@ -48,6 +50,7 @@ FORMATS: Dict[str, Format] = {
     "iob": Format(read_iob, "lines of word|tag tokens"),
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
     "brat": Format(read_brat, "a folder of .txt and .ann files"),
+    "webanno": Format(read_webanno, f"{webanno.FORMAT} and lines of tokens"),
 }
 
 
@@ -121,6 +124,8 @@ def detect_json(path: Path, settings: ReaderSettings) -> str:
 
 def detect_by_head(lines: List[str]) -> Optional[str]:
     """Tell the format by what only the first lines of one have, None if there is nothing like it."""
+    if lines[0].startswith(webanno.FORMAT):
+        return "webanno"
     if is_header(lines[0]):
         return "kaggle"
     if lines[0].startswith(DOCUMENT_START):

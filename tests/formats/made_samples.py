@@ -171,4 +171,5 @@ MADE_SAMPLES = {
         "iob",
         "\n".join(" ".join(map("|".join, zip(words, tags))) for words, tags in tag()).encode("utf8"),
     ),
+    "webanno": ("admin.tsv", "webanno", make_webanno_rows()),
 }
