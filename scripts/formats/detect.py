@@ -9,6 +9,7 @@ from ..common.console import UserError
 from . import webanno
 from .brat import read_brat
 from .conll import DOCUMENT_START, read_conll
+from .conllu import COLUMNS, NAMED_COLUMNS, read_conllu
 from .docbin import read_docbin
 from .huggingface import find_keys, read_huggingface
 from .iob import read_iob
@@ -51,6 +52,7 @@ FORMATS: Dict[str, Format] = {
     "kaggle": Format(read_kaggle, f"lines of {HEADER}"),
     "brat": Format(read_brat, "a folder of .txt and .ann files"),
     "webanno": Format(read_webanno, f"{webanno.FORMAT} and lines of tokens"),
+    "conllu": Format(read_conllu, "lines with the columns of CoNLL-U"),
 }
 
 
@@ -130,12 +132,17 @@ def detect_by_head(lines: List[str]) -> Optional[str]:
         return "kaggle"
     if lines[0].startswith(DOCUMENT_START):
         return "conll"
+    if any(map(NAMED_COLUMNS.match, lines)):
+        return "conllu"
     return None
 
 
 def detect_by_tokens(path: Path, lines: List[str], settings: ReaderSettings) -> Optional[str]:
     """Tell the format by the first line that is no comment, None if it has no tokens and tags."""
     line = next((line for line in lines if line and not line.startswith("#")), lines[0])
+    columns = line.split("\t")
+    if len(columns) == len(COLUMNS) and columns[0].isdecimal() and not is_tag(columns[-1]):
+        return "conllu"
     tokens = line.split()
     if any(map(WIKINER_TOKEN.fullmatch, tokens)):
         return "iob" if path.suffix == ".iob" else "wikiner"

@@ -172,4 +172,16 @@ MADE_SAMPLES = {
         "\n".join(" ".join(map("|".join, zip(words, tags))) for words, tags in tag()).encode("utf8"),
     ),
     "webanno": ("admin.tsv", "webanno", make_webanno_rows()),
+    "conllu": (
+        "train.conllu",
+        "conllu",
+        make_columns(lambda n, word, name: f"{n + 1}\t{word}\t_\tX\t_\t_\t0\tdep\t_\tSpaceAfter=Yes|NER={name}"),
+    ),
+    "conllu-plus": (
+        "train.conllup",
+        "conllu",
+        make_columns(
+            lambda n, word, name: f"{n + 1}\t{word}\tX\t{name}", head="# global.columns = ID FORM UPOS PROJECT:NER\n"
+        ),
+    ),
 }
