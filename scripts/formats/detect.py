@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ..common.console import UserError
-from . import webanno
+from . import conll2012, webanno
 from .brat import read_brat
 from .conll import DOCUMENT_START, read_conll
+from .conll2012 import read_conll2012
 from .conllu import COLUMNS, NAMED_COLUMNS, read_conllu
 from .docbin import read_docbin
 from .huggingface import find_keys, read_huggingface
@@ -53,6 +54,7 @@ FORMATS: Dict[str, Format] = {
     "brat": Format(read_brat, "a folder of .txt and .ann files"),
     "webanno": Format(read_webanno, f"{webanno.FORMAT} and lines of tokens"),
     "conllu": Format(read_conllu, "lines with the columns of CoNLL-U"),
+    "conll2012": Format(read_conll2012, f"{conll2012.START} and lines of columns"),
 }
 
 
@@ -128,6 +130,8 @@ def detect_by_head(lines: List[str]) -> Optional[str]:
     """Tell the format by what only the first lines of one have, None if there is nothing like it."""
     if lines[0].startswith(webanno.FORMAT):
         return "webanno"
+    if lines[0].startswith(conll2012.START):
+        return "conll2012"
     if is_header(lines[0]):
         return "kaggle"
     if lines[0].startswith(DOCUMENT_START):

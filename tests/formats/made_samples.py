@@ -184,4 +184,13 @@ MADE_SAMPLES = {
             lambda n, word, name: f"{n + 1}\t{word}\tX\t{name}", head="# global.columns = ID FORM UPOS PROJECT:NER\n"
         ),
     ),
+    "conll2012": (
+        "train.gold_conll",
+        "conll2012",
+        make_columns(
+            lambda n, word, name: f"nw/a  0  {n}  {word}  NN  *  -  -  -  -  {make_brackets(name)}  (0)",
+            head="#begin document (nw/a); part 000\n",
+            **BILUO,
+        ),
+    ),
 }
