@@ -18,6 +18,7 @@ from .jsonl import read_jsonl
 from .kaggle import HEADER, is_header, read_kaggle
 from .labelstudio import is_minimal, is_task, read_labelstudio
 from .lines import quote, read_bytes
+from .pubtator import TITLE, read_pubtator
 from .records import read_records
 from .sentence import Notes, Sentence
 from .settings import BARE, ReaderSettings
@@ -55,6 +56,7 @@ FORMATS: Dict[str, Format] = {
     "webanno": Format(read_webanno, f"{webanno.FORMAT} and lines of tokens"),
     "conllu": Format(read_conllu, "lines with the columns of CoNLL-U"),
     "conll2012": Format(read_conll2012, f"{conll2012.START} and lines of columns"),
+    "pubtator": Format(read_pubtator, "lines of 1|t|Title, 1|a|Abstract, and entities"),
 }
 
 
@@ -132,6 +134,8 @@ def detect_by_head(lines: List[str]) -> Optional[str]:
         return "webanno"
     if lines[0].startswith(conll2012.START):
         return "conll2012"
+    if TITLE.fullmatch(lines[0]):
+        return "pubtator"
     if is_header(lines[0]):
         return "kaggle"
     if lines[0].startswith(DOCUMENT_START):

@@ -193,4 +193,5 @@ MADE_SAMPLES = {
             **BILUO,
         ),
     ),
+    "pubtator": ("corpus.pubtator", "pubtator", make_articles()),
 }
