@@ -14,8 +14,9 @@ from wasabi import msg
 from .common.console import exit_on_user_error
 from .formats.convert import SPLITS, convert
 from .formats.detect import FORMATS
+from .formats.huggingface import parse_label_names
 from .formats.labels import parse_labels
-from .formats.settings import CorpusSettings, ReaderSettings
+from .formats.settings import CorpusSettings, ReaderSettings, parse_columns
 
 DEFAULTS = CorpusSettings()
 
@@ -29,13 +30,24 @@ def corpus_cli(
     ),
     dev: str = Opt("", "--dev", help="File for dev, instead of a share of the source"),
     test: str = Opt("", "--test", help="File for test, instead of a share of the source"),
-    labels: str = Opt("", "--labels", "-l", help="Labels to rename or drop: geo=LOC,tim=; see the README"),
+    labels: str = Opt("", "--labels", "-l", help="Labels to rename or drop: geo=LOC,tim="),
     lang: str = Opt(
         DEFAULTS.reader.lang, "--lang", help="Language: its tokenizer splits texts that come without tokens"
     ),
     encoding: str = Opt("", "--encoding", help="Encoding of text files, if it is not that of the format"),
     misaligned: str = Opt(
         DEFAULTS.reader.misaligned, "--misaligned", help="Spans that miss token borders: error, or skip them"
+    ),
+    repeated: str = Opt(
+        DEFAULTS.reader.repeated,
+        "--repeated",
+        help="Texts that are there more than once with different spans: error, union, first or most",
+    ),
+    columns: str = Opt("", "--columns", help="Columns of a file with a token a line, if they are not seen: word,_,tag"),
+    scheme: str = Opt(DEFAULTS.reader.scheme, "--scheme", help="Tags: auto for any with prefixes, io for bare labels"),
+    label_names: str = Opt("", "--label-names", help="Names of tags that are numbers: O,B-PER,I-PER or a JSON file"),
+    strict: bool = Opt(
+        DEFAULTS.reader.strict, "--strict", help="Refuse stray tags that could be read as they were meant"
     ),
     n_sents: int = Opt(DEFAULTS.n_sents, "--n-sents", "-n", min=1, help="Sentences in a Doc, at most"),
     dev_share: float = Opt(DEFAULTS.dev_share, "--dev-share", min=0.0, max=0.9, help="Share of the Docs for dev"),
@@ -59,7 +71,12 @@ def corpus_cli(
                 labels=parse_labels(labels),
                 lang=lang or DEFAULTS.reader.lang,
                 encoding=encoding,
+                columns=parse_columns(columns),
+                scheme=scheme or DEFAULTS.reader.scheme,
+                label_names=parse_label_names(label_names),
                 misaligned=misaligned or DEFAULTS.reader.misaligned,
+                repeated=repeated or DEFAULTS.reader.repeated,
+                strict=strict,
             ),
             format_name=format_name or DEFAULTS.format_name,
             dev=Path(dev) if dev else None,
@@ -88,8 +105,10 @@ def print_counts(counts: Dict[str, Any]) -> None:
         aligns=["l"] + ["r"] * (len(header) - 1),
         divider=True,
     )
-    for reason, n in counts["skipped"].items():
-        msg.warn(f"Left out {n:,} {reason}")
+    for what, n in counts["skipped"].items():
+        msg.warn(f"Left out {n:,} {what}")
+    for what, n in counts["corrected"].items():
+        msg.warn(f"Read {n:,} {what}")
     if counts["labels_not_found"]:
         msg.warn(f"No entity has the label {' or '.join(counts['labels_not_found'])}, which `--labels` names")
     files = ", ".join(f"{file_['name']} ({file_['format']})" for file_ in reversed(counts["files"].values()))

@@ -56,7 +56,7 @@ def convert(
     docs: Dict[str, List[Doc]] = {}
     files: Dict[str, Dict[str, Any]] = {}
     for split, path in paths.items():
-        name = detect_format(path) if settings.format_name == AUTO else settings.format_name
+        name = detect_format(path, settings.reader) if settings.format_name == AUTO else settings.format_name
         duplicates: Counter = Counter()
         sentences = rename_labels(read_sentences(path, name, settings.reader, notes), labels, found)
         kept = drop_duplicates(sentences, seen, duplicates, keep=split == "test")
@@ -76,7 +76,8 @@ def convert(
         "seed": settings.seed,
         "n_sents": settings.n_sents,
         "duplicates": sum(file_["duplicates"] for file_ in files.values()),
-        "skipped": {reason: n for reason, n in notes.skipped.items() if n},
+        "skipped": {what: n for what, n in notes.skipped.items() if n},
+        "corrected": {what: n for what, n in notes.corrected.items() if n},
         "splits": {split: count(split_docs_) for split, split_docs_ in splits.items()},
     }
     # All files are written before the first one is renamed, so that they belong together.
@@ -171,10 +172,12 @@ def split_docs(docs: Dict[str, List[Doc]], settings: CorpusSettings, source: Pat
     }
     empty = [split for split, split_docs_ in splits.items() if not split_docs_]
     if empty:
+        n_sentences = sum(len(list(doc.sents)) for doc in shuffled)
+        hint = "It is one sentence: is there a blank line after each? " if n_sentences == 1 else ""
         raise UserError(
             f"{source} makes {len(shuffled)} Docs, too few for a {' and a '.join(empty)} corpus with "
             f"{dev_share:.0%} for dev and {test_share:.0%} for test. "
-            "Use more text, fewer sentences a Doc (`--vars.n_sents`), or other shares."
+            f"{hint}Use more text, fewer sentences a Doc (`--vars.n_sents`), or other shares."
         )
     return splits
 

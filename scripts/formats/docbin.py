@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Iterator, Optional
 
-from spacy.tokens import Token
+from spacy.tokens import Doc, Token
 
 from ..common.console import UserError
 from ..common.corpora import load_docs
@@ -17,27 +17,37 @@ def read_docbin(path: Path, settings: ReaderSettings, notes: Notes) -> Iterator[
 
     path (Path): The file. Words, spaces, tags, sentence starts and entities are kept, nothing else.
     settings (ReaderSettings): What a reader has to know.
-    notes (Notes): Gets what is left out.
+    notes (Notes): Not used: what can't be read as it is gets refused.
     YIELDS (Sentence): The sentences.
     RAISES (UserError): If the file is damaged, or has a Doc without entity annotation.
     """
     check_file(path)
     for number, doc in enumerate(load_docs(path), start=1):
-        where = f"{path}, Doc {number}"
-        if len(doc) and not doc.has_annotation("ENT_IOB"):
-            raise UserError(f"{where}: it has no entity annotation. Annotate it, or leave it out.")
-        for entity in doc.ents:
-            settings.labels.check(entity.label_, where, f"label {entity.label_!r}")
-        starts = [token.i for token in doc if token.i == 0 or is_start(token)]
-        for start, end in zip(starts, starts[1:] + [len(doc)]):
-            tokens = list(doc[start:end])
-            yield Sentence(
-                [token.text for token in tokens],
-                [token.tag_ for token in tokens] if doc.has_annotation("TAG") else None,
-                [get_tag(token) for token in tokens],
-                spaces=None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in tokens],
-                document=number,
-            )
+        yield from split_doc(doc, f"{path}, Doc {number}", settings, number)
+
+
+def split_doc(doc: Doc, where: object, settings: ReaderSettings, document: int) -> Iterator[Sentence]:
+    """Split a Doc into its sentences.
+
+    where (object): What it is, for errors.
+    document (int): The number of the document.
+    YIELDS (Sentence): The sentences.
+    RAISES (UserError): If it has no entity annotation, or a label that is not allowed.
+    """
+    if len(doc) and not doc.has_annotation("ENT_IOB"):
+        raise UserError(f"{where}: it has no entity annotation. Annotate it, or leave it out.")
+    for entity in doc.ents:
+        settings.labels.check(entity.label_, where, f"label {entity.label_!r}")
+    starts = [token.i for token in doc if token.i == 0 or is_start(token)]
+    for start, end in zip(starts, starts[1:] + [len(doc)]):
+        tokens = list(doc[start:end])
+        yield Sentence(
+            [token.text for token in tokens],
+            [token.tag_ for token in tokens] if doc.has_annotation("TAG") else None,
+            [get_tag(token) for token in tokens],
+            spaces=None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in tokens],
+            document=document,
+        )
 
 
 def is_start(token: Token) -> bool:

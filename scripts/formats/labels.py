@@ -21,10 +21,10 @@ class Labels(NamedTuple):
             return self
         return self._replace(allowed=frozenset(labels) | set(self.renamed))
 
-    def check(self, label: str, where: str, what: str) -> None:
+    def check(self, label: str, where: object, what: str) -> None:
         """Refuse a label that is not allowed.
 
-        where (str): File and line number, for the error.
+        where (object): File and line number, for the error.
         what (str): What holds the label, for the error.
         RAISES (UserError): If it is not one of those allowed.
         """

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 
 class Sentence(NamedTuple):
-    """Parallel lists of equal length: the currency between the readers and the splitter.
+    """Parallel lists of equal length: what the readers hand to the splitter.
 
     words (List[str]): The tokens.
     pos (Optional[List[str]]): Their fine-grained parts of speech, if the corpus has them.
@@ -26,7 +26,26 @@ class Sentence(NamedTuple):
 class Notes:
     """What a reader did not take as it is, for the report.
 
-    skipped (Counter): The number of texts and spans that were left out, by reason.
+    skipped (Counter): What was left out: numbers by what it was.
+    corrected (Counter): What was read as it was meant: numbers by what it was.
     """
 
     skipped: Counter = field(default_factory=Counter)
+    corrected: Counter = field(default_factory=Counter)
+
+
+def find_spaces(words: Sequence[str], text: str) -> Optional[List[bool]]:
+    """Find which tokens of a sentence a space follows.
+
+    words (Sequence[str]): The tokens.
+    text (str): The sentence as it was before it was split.
+    RETURNS (Optional[List[bool]]): Whether a space follows each token, None if the tokens don't make up the text.
+    """
+    spaces, position = [], 0
+    for word in words:
+        if not text.startswith(word, position):
+            return None
+        position += len(word)
+        spaces.append(text.startswith(" ", position))
+        position += spaces[-1]
+    return spaces if position >= len(text.rstrip()) else None

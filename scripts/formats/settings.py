@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 from spacy.util import get_lang_class
 
@@ -11,6 +11,10 @@ from .labels import Labels
 
 AUTO = "auto"
 MISALIGNED = ("error", "skip")
+REPEATED = ("error", "union", "first", "most")
+BARE = "io"
+SCHEMES = (AUTO, BARE)
+COLUMN_NAMES = ("word", "pos", "tag", "_")
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
@@ -20,6 +24,22 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise UserError(f"{option}: unknown value {value!r}. Expected one of {', '.join(choices)}.")
+
+
+def check_columns(columns: Sequence[str]) -> None:
+    """Refuse names of columns that leave open where the words or the tags are.
+
+    RAISES (UserError): If a name is unknown, or "word" or "tag" is missing or there twice.
+    """
+    for name in columns:
+        check_choice("--columns", name, COLUMN_NAMES)
+    if columns and any(columns.count(name) != 1 for name in ("word", "tag")):
+        raise UserError(f"--columns: expected one word and one tag, as in word,_,tag, got {','.join(columns)!r}.")
+
+
+def parse_columns(text: str) -> Tuple[str, ...]:
+    """Parse `--columns`: what each column holds, between commas."""
+    return tuple(name.strip() for name in text.split(",")) if text.strip() else ()
 
 
 def check_language(lang: str) -> None:
@@ -40,16 +60,29 @@ class ReaderSettings:
     labels (Labels): The labels that there may be, and what becomes of them.
     lang (str): Code of the language: its tokenizer splits texts that come without tokens.
     encoding (str): Encoding of text files, empty for that of the format.
+    columns (Tuple[str, ...]): What each column holds, one of COLUMN_NAMES; empty to look at them.
+    scheme (str): "io" for labels without prefixes, "auto" for all other tags.
+    label_names (Tuple[str, ...]): Names of tags that are numbers, in their order.
     misaligned (str): What becomes of spans that don't hit token borders: one of MISALIGNED.
+    repeated (str): What becomes of texts that are there more than once with different spans: one of REPEATED.
+    strict (bool): Refuse stray tags that could be read as they were meant.
     """
 
     labels: Labels = Labels()
     lang: str = "en"
     encoding: str = ""
+    columns: Tuple[str, ...] = ()
+    scheme: str = AUTO
+    label_names: Tuple[str, ...] = ()
     misaligned: str = MISALIGNED[0]
+    repeated: str = REPEATED[0]
+    strict: bool = False
 
     def __post_init__(self) -> None:
         check_choice("--misaligned", self.misaligned, MISALIGNED)
+        check_choice("--repeated", self.repeated, REPEATED)
+        check_choice("--scheme", self.scheme, SCHEMES)
+        check_columns(self.columns)
         check_language(self.lang)
 
 

@@ -9,23 +9,14 @@ from spacy.vocab import Vocab
 
 from scripts.corpus import corpus_cli
 from scripts.formats.convert import SPLITS, convert, make_doc
-from scripts.formats.detect import read_sentences
+from scripts.formats.detect import detect_format, read_sentences
 from scripts.formats.sentence import Notes
 from scripts.formats.settings import CorpusSettings, ReaderSettings
 
 from ..helpers import assert_refused, get_entities, read_docs, run_command
+from .made_samples import EXPECTED, MADE_SAMPLES
 
 SHARES = {"dev_share": 0.34, "test_share": 0.34}
-
-
-EXPECTED = [
-    ("Ada Byron met Karl in Oslo .", [(0, 2, "PER"), (3, 4, "PER"), (5, 6, "LOC")]),
-    ("Yesterday Ada Byron Karl slept .", [(1, 3, "PER"), (3, 4, "PER")]),
-    ("It rained .", []),
-    ("Norsk Hydro hired Ada .", [(0, 2, "ORG"), (3, 4, "PER")]),
-    ("Zoë saw the Rhine .", [(0, 1, "PER"), (3, 4, "LOC")]),
-    ("The Oslo Opera sang Carmen .", [(1, 3, "ORG"), (4, 5, "MISC")]),
-]
 
 
 WIKINER = """
@@ -210,11 +201,12 @@ def make_docbin() -> bytes:
 SAMPLES = {
     "wikiner": ("aij-wikiner-xx-wp3.txt", "wikiner", WIKINER.encode("utf8")),
     "conll": ("eng.train", "conll", CONLL.encode("utf8")),
-    "indexed": ("train.conllu", "indexed", INDEXED.encode("utf8")),
+    "indexed": ("train.txt", "conll", INDEXED.encode("utf8")),
     "kaggle": ("ner_dataset.csv", "kaggle", KAGGLE.encode("latin1")),
     "prodigy": ("prodigy.jsonl", "jsonl", PRODIGY.encode("utf8")),
     "doccano": ("doccano.jsonl", "jsonl", DOCCANO.encode("utf8")),
     "docbin": ("corpus.spacy", "spacy", make_docbin()),
+    **MADE_SAMPLES,
 }
 
 
@@ -238,6 +230,10 @@ def write_json(tmp_path: Path, **record) -> Path:
 
 def read(path: Path, format_name: str, **settings):
     return list(read_sentences(path, format_name, ReaderSettings(**settings), Notes()))
+
+
+def detect(path: Path, **settings) -> str:
+    return detect_format(path, ReaderSettings(**settings))
 
 
 def read_text(tmp_path: Path, format_name: str, text: str, **settings):

@@ -1,12 +1,14 @@
 """The command: what it reads and writes, what it prints, and that nothing half-done is left."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from weasel.util import load_project_config
 
 from scripts.formats.convert import SPLITS, convert
 from scripts.formats.settings import CorpusSettings
@@ -109,6 +111,25 @@ def test_command_ends_without_traceback(tmp_path):
     assert "unknown tag 'I-PERSON'" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     assert not (tmp_path / "corpus").exists()
+
+
+def test_project_passes_paths_labels_and_options_on(tmp_path, monkeypatch):
+    """With spaces in them, and with one kind of each option that says how a corpus is read."""
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "my corpus.tsv"
+    source.write_bytes("\n\n".join(f"Zoë\tx\tFull name\n{number}\tx\tO" for number in range(30)).encode("latin1"))
+    variables = {
+        "source": source.name, "labels": "Full name=Person name", "encoding": "latin1", "misaligned": "skip",
+        "columns": "word,_,tag", "repeated": "union", "scheme": "io", "n_sents": "1",
+    }  # fmt: skip
+    overrides = {f"vars.{name}": value for name, value in variables.items()}
+    commands = load_project_config(ROOT, overrides=overrides)["commands"]
+    (line,) = next(command["script"] for command in commands if command["name"] == "corpus")
+    result = run_cli(*shlex.split(line)[3:])
+    assert result.exit_code == 0, result.output
+    counts = json.loads((tmp_path / "metrics" / "corpus.json").read_text())
+    assert sum(counts["splits"][split]["entities"]["Person name"] for split in SPLITS) == 30
+    assert read_docs(tmp_path / "corpus" / "test.spacy")[0][0].text == "Zoë"
 
 
 def recount(path: Path):

@@ -13,7 +13,7 @@ from scripts.formats.sentence import Notes
 from scripts.formats.settings import CorpusSettings, ReaderSettings
 
 from ..helpers import read_docs, run_command
-from .samples import DOCCANO, PRODIGY, SHARES, as_doc, assert_broken, change, cut, read, write, write_json
+from .samples import DOCCANO, PRODIGY, SHARES, as_doc, assert_broken, change, cut, detect, read, write, write_json
 
 
 def test_spaces_of_texts_are_kept(tmp_path):
@@ -79,6 +79,95 @@ def test_misaligned_span_names_the_nearest_borders(tmp_path, text, span, expecte
     assert nearest in str(raised.value)
 
 
+def test_rejected_spans_are_left_out(tmp_path):
+    spans = [{"start": 0, "end": 3, "label": "PER"}, {"start": 9, "end": 13, "label": "PER", "answer": "reject"}]
+    notes = Notes()
+    source = write_json(tmp_path, text="Ada left Oslo.", spans=spans, answer="accept")
+    (sentence,) = read_sentences(source, "jsonl", ReaderSettings(), notes)
+    assert sentence.tags == ["B-PER", "O", "O", "O"]
+    assert notes.skipped["rejected spans"] == 1
+
+
+SPANS = [[0, 3, "PER"], [9, 13, "LOC"]]
+# What a record has beside its text, which means SPANS.
+KEYS = {
+    "empty spans beside a label": {"spans": [], "label": SPANS},
+    "empty labels beside entities": {"label": [], "entities": SPANS},
+    "classes of the text": {"label": ["news"], "entities": SPANS},
+    "one class of the text": {"label": "news", "spans": SPANS},
+    "no answer yet": {"spans": SPANS, "answer": None},
+    "a span twice": {"spans": [*SPANS, SPANS[0]]},
+    "whole numbers of pandas": {"label": [[0.0, 3.0, "PER"], [9.0, 13.0, "LOC"]]},
+    "texts of spans": {"label": [[0, 3, "PER", "Ada"], [9, 13, "LOC", "Oslo"]]},
+}
+
+
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS.keys())
+def test_spans_are_found(tmp_path, keys):
+    (sentence,) = read(write_json(tmp_path, text="Ada left Oslo.", **keys), "jsonl")
+    assert sentence.tags == ["B-PER", "O", "B-LOC", "O"]
+
+
+@pytest.mark.parametrize("keys", [{"spans": None}, {"label": ["news"], "entities": []}, {"answer": "accept"}])
+def test_no_spans_are_no_entities(tmp_path, keys):
+    (sentence,) = read(write_json(tmp_path, text="It rained.", **keys), "jsonl")
+    assert sentence.tags == ["O", "O", "O"]
+
+
+# What a record is left out for.
+LEFT_OUT = {
+    "an ignored text that is odd": ({"text": 7, "spans": "none", "answer": "ignore"}, "ignored texts"),
+    "a rejected text with odd spans": (
+        {"text": "Ada", "spans": [[0, 2, "A"], [1, 3, "B"]], "answer": "reject"},
+        "rejected texts",
+    ),
+    "a blank": ({"text": " ", "spans": []}, "blank texts"),
+}
+
+
+@pytest.mark.parametrize("record, what", LEFT_OUT.values(), ids=LEFT_OUT.keys())
+def test_records_are_left_out_and_counted(tmp_path, record, what):
+    source = write(tmp_path, "source.jsonl", f"{json.dumps(record)}\n{json.dumps(TWO_KARLS)}".encode())
+    notes = Notes()
+    (sentence,) = read_sentences(source, "jsonl", ReaderSettings(), notes)
+    assert sentence.words == ["Karl"]
+    assert {name: n for name, n in notes.skipped.items() if n} == {what: 1}
+
+
+TWO_KARLS = {"text": "Karl", "spans": [[0, 4, "PER"], [0, 4, "PER"]]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("is_array", [True, False])
+def test_json_on_any_lines_is_read_as_jsonl(tmp_path, indent, is_array):
+    records = [json.loads(line) for line in DOCCANO.splitlines()]
+    lines = [json.dumps(record, indent=indent) for record in records]
+    source = write(tmp_path, "all.json", (f"[{','.join(lines)}]" if is_array else "\n".join(lines)).encode("utf8"))
+    assert detect(source) == "jsonl"
+    expected = read(write(tmp_path, "doccano.jsonl", DOCCANO.encode("utf8")), "jsonl")
+    assert [sentence[:4] for sentence in read(source, "jsonl")] == [sentence[:4] for sentence in expected]
+
+
+def test_errors_of_indented_json_name_the_line(tmp_path):
+    records = [json.loads(line) for line in DOCCANO.splitlines()]
+    records[2]["label"] = [[0, 400, "PER"]]
+    text = json.dumps(records, indent=1)
+    line = next(n for n, line in enumerate(text.splitlines(), start=1) if '"id": 3' in line) - 1  # Its brace.
+    with pytest.raises(UserError, match=f"line {line}: the span 0-400"):
+        read(write(tmp_path, "all.json", text.encode()), "jsonl")
+    with pytest.raises(UserError, match=r"line \d+: this is no JSON"):
+        read(write(tmp_path, "all.json", json.dumps(records[:2], indent=1)[:-40].encode()), "jsonl")
+
+
+def test_long_values_are_cut_in_messages(tmp_path):
+    with pytest.raises(UserError) as raised:
+        read(write_json(tmp_path, text="a" * 5_000, spans=[[0, "z" * 5_000, "PER"]]), "jsonl")
+    assert len(str(raised.value)) < 500 + len(str(tmp_path))
+    with pytest.raises(UserError) as raised:
+        read(write(tmp_path, "source.conll", b"Ada B-PER\nKarl O " + b"z" * 5_000), "conll")
+    assert len(str(raised.value)) < 500 + len(str(tmp_path))
+
+
 def with_spans(*spans) -> str:
     return change(DOCCANO, 4, json.dumps({"text": "Norsk Hydro hired Ada.", "label": spans}))
 
@@ -96,11 +185,30 @@ BROKEN = {
     "jsonl, no object": (
         "doccano",
         change(DOCCANO, 2, "[1, 2]"),
-        "line 2: expected a JSON object a line, got '[1, 2]'",
+        "line 2: expected an object with a text and its spans, got [1, 2]",
     ),
-    "jsonl, a list": ("doccano", "[\n" + DOCCANO, "line 1: this is no JSON"),
+    "jsonl, a list": ("doccano", "[\n" + DOCCANO, "line 3: this is no JSON"),
+    "jsonl, other keys": (
+        "doccano",
+        change(DOCCANO, 2, '{"content": "Ada", "annotation": []}'),
+        "line 2: expected a \"text\", got the keys 'content, annotation'",
+    ),
+    "jsonl, two lists of spans": (
+        "doccano",
+        change(DOCCANO, 2, '{"text": "Ada", "label": [[0, 3, "PER"]], "spans": [[0, 3, "ORG"]]}'),
+        "line 2: there are spans in spans and in label",
+    ),
+    "jsonl, offsets of UTF-16": (
+        "doccano",
+        change(DOCCANO, 2, '{"text": "\U0001f389 Ada sang", "label": [[3, 6, "PER"]]}'),
+        "line 2: the span 3-6 PER 'da ' does not start and end at token borders",
+    ),
+    "jsonl, another text": (
+        "doccano",
+        change(DOCCANO, 2, '{"text": "\U0001f389 Ada sang", "label": [[2, 5, "PER", "Karl"]]}'),
+        "line 2: the span 2-5 PER 'Ada' says that its text is 'Karl'. Offsets must count characters",
+    ),
     "jsonl, no text": ("doccano", change(DOCCANO, 2, '{"label": []}'), 'line 2: expected a "text"'),
-    "jsonl, empty text": ("doccano", change(DOCCANO, 2, '{"text": " ", "label": []}'), 'line 2: expected a "text"'),
     "jsonl, half a character": (
         "doccano",
         change(DOCCANO, 2, '{"text": "a\\ud83d", "label": []}'),
@@ -115,7 +223,7 @@ BROKEN = {
     "jsonl, classes": (
         "doccano",
         change(DOCCANO, 2, '{"text": "Ada", "label": ["good"]}'),
-        "line 2: expected a span with start, end and label, got 'good'",
+        "line 2: expected a list of spans in \"label\", got ['good']",
     ),
     "jsonl, no label": ("doccano", with_spans([0, 5, ""]), "line 4: expected a span with start, end and label"),
     "jsonl, text as offset": ("doccano", with_spans(["0", 5, "ORG"]), "line 4: expected a span with start, end"),
@@ -130,7 +238,6 @@ BROKEN = {
         with_spans([0, 11, "ORG"], [0, 5, "LOC"]),
         "line 4: the spans 0-5 LOC 'Norsk' and 0-11 ORG 'Norsk Hydro' overlap",
     ),
-    "jsonl, twice": ("doccano", with_spans([0, 5, "ORG"], [0, 5, "ORG"]), "line 4: the spans 0-5 ORG"),
     "jsonl, outside": (
         "doccano",
         with_spans([18, 23, "PER"]),

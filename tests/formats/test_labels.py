@@ -36,7 +36,7 @@ def test_map_adds_to_the_labels_of_wikiner(tmp_path):
     text = WIKINER.replace("I-MISC", "I-OPUS")
     assert_refused(
         run_command(corpus_cli, write(tmp_path, "source.txt", text.encode("utf8")), tmp_path / "corpus"),
-        "line 12: unknown tag 'I-OPUS' in 'Carmen|NNP|I-OPUS'. Expected the labels LOC, MISC, ORG, PER",
+        "line 12: unknown tag 'I-OPUS'. Expected the labels LOC, MISC, ORG, PER",
     )
     counts = convert(
         tmp_path / "source.txt",
@@ -54,7 +54,7 @@ def test_bare_labels_make_the_list_complete(tmp_path, sample):
     labels = "per,geo=LOC,org,tim=" if format_name == "kaggle" else "PER,LOC,ORG"
     result = run_command(corpus_cli, source, tmp_path / "corpus", "--labels", labels)
     line = {"wikiner": 12, "conll": 42, "indexed": 39, "kaggle": 32, "prodigy": 8, "doccano": 6}.get(sample)
-    assert_refused(result, f"{source}, line {line}:" if line else f"{source}, Doc 3:", "unknown", f"{missing}'")
+    assert_refused(result, f"{source}, line {line}:" if line else f"{source}, ", "unknown", f"{missing}'")
     assert not (tmp_path / "corpus").exists()
     result = run_command(corpus_cli, source, tmp_path / "corpus", "-n", 1, "--labels", f"{labels},{missing}")
     assert result.exit_code == 0, result.output

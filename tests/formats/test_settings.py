@@ -39,8 +39,12 @@ def test_unknown_language_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "option, value, expected",
     [
-        ("--format", "xml", "unknown value 'xml'. Expected one of auto, wikiner, conll, indexed, kaggle, jsonl, spacy"),
+        ("--format", "xml", "unknown value 'xml'. Expected one of auto, wikiner, conll, jsonl, huggingface"),
         ("--misaligned", "ignore", "unknown value 'ignore'. Expected one of error, skip"),
+        ("--repeated", "all", "unknown value 'all'. Expected one of error, union, first, most"),
+        ("--scheme", "bio", "unknown value 'bio'. Expected one of auto, io"),
+        ("--columns", "word,lemma,tag", "unknown value 'lemma'. Expected one of word, pos, tag, _"),
+        ("--columns", "word,_,_", "expected one word and one tag, as in word,_,tag, got 'word,_,_'"),
         ("--encoding", "klingon", "there is no encoding 'klingon'"),
         ("--encoding", "utf16", "has no lines of single bytes"),
     ],
@@ -56,7 +60,19 @@ def test_empty_options_are_not_given(tmp_path):
     shares = ["-n", 1, "--dev-share", 0.34, "--test-share", 0.34]
     empty = [
         part
-        for name in ("format", "dev", "test", "labels", "lang", "encoding", "misaligned")
+        for name in (
+            "format",
+            "dev",
+            "test",
+            "labels",
+            "lang",
+            "encoding",
+            "misaligned",
+            "repeated",
+            "columns",
+            "scheme",
+            "label-names",
+        )
         for part in (f"--{name}", "")
     ]
     assert run_command(corpus_cli, source, tmp_path / "given", *shares, *empty).exit_code == 0

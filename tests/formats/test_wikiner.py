@@ -34,7 +34,7 @@ BROKEN = {
     "empty tag": ("source.txt", GOOD_LINES + b"Ada|X|", "line 4: expected word|POS|tag, got 'Ada|X|'"),
     "two spaces": ("source.txt", GOOD_LINES + b"Ada|X|O  ran|X|O", "line 4: expected word|POS|tag, got ''"),
     "unknown label": ("source.txt", GOOD_LINES + b"Ada|X|I-PERSON", "line 4: unknown tag 'I-PERSON'"),
-    "unknown prefix": ("source.txt", GOOD_LINES + b"Ada|X|U-PER", "line 4: unknown tag 'U-PER'"),
+    "unknown prefix": ("source.txt", GOOD_LINES + b"Ada|X|U-PER", "line 4: the tag 'U-PER' after 'O' is not IOB"),
     "prefix without label": ("source.txt", GOOD_LINES + b"Ada|X|I-", "line 4: unknown tag 'I-'"),
     "lower-case tag": ("source.txt", GOOD_LINES + b"Ada|X|i-per", "line 4: unknown tag 'i-per'"),
     "label without prefix": ("source.txt", GOOD_LINES + b"Ada|X|PER", "line 4: unknown tag 'PER'"),
