@@ -18,15 +18,15 @@ from .benchmarking.scores import score
 from .common.console import exit_on_user_error
 from .common.corpora import read_corpus
 from .common.files import check_folder, replace_when_done
-from .common.pipelines import check_pipelines, require_gpu
+from .common.pipelines import check_pipelines, find_folder, require_gpu
 
 SCORES = {"ents_f": "Entity F1", "ents_p": "Entity precision", "ents_r": "Entity recall"}
 
 
 def evaluate_cli(
     # fmt: off
-    reference: Path = Arg(..., help="Folder of the trained pipeline"),
-    compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
+    reference: Path = Arg(..., help="Folder or package of the trained pipeline"),
+    compiled: Path = Arg(..., help="Folder or package of the compiled pipeline"),
     corpus: Path = Arg(..., help="Annotated corpus in .spacy format"),
     metrics_dir: Path = Arg(..., help="Folder for reference.json and compiled.json"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),
@@ -46,8 +46,8 @@ def evaluate(
 ) -> Dict[str, Dict[str, Any]]:
     """Write reference.json and compiled.json, both or none.
 
-    reference (Path): Folder of the trained pipeline.
-    compiled (Path): Folder of the compiled pipeline.
+    reference (Path): Folder of the trained pipeline, or name of its installed package.
+    compiled (Path): Folder of the compiled pipeline, or name of its installed package.
     corpus (Path): Annotated corpus in .spacy format.
     metrics_dir (Path): Folder for the two files.
     gpu (int): GPU to use, -1 for the CPU.
@@ -55,6 +55,7 @@ def evaluate(
     RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
     """
+    reference, compiled = find_folder(reference), find_folder(compiled)
     check_pipelines(reference, compiled)
     check_folder(metrics_dir)
     read_corpus(corpus)

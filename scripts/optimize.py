@@ -19,7 +19,9 @@ from .compilation.selection import OBJECTIVES
 
 def optimize_cli(
     # fmt: off
-    reference: Path = Arg(..., help="Trained pipeline with a transformer and listeners; it is only read"),
+    reference: Path = Arg(
+        ..., help="Trained pipeline, a folder or an installed package, with a shared transformer; it is only read"
+    ),
     output: Path = Arg(..., help="Folder for the compiled pipeline"),
     train: Path = Arg(..., help="Train corpus, .spacy: its text calibrates int8"),
     dev: Path = Arg(..., help="Annotated .spacy corpus that decides whether entities were lost; never the test corpus"),
@@ -52,6 +54,9 @@ def optimize_cli(
     Each candidate (an engine and a precision) becomes a real pipeline, is compared with the reference on the dev corpus
     by entity F1, and is timed against it on the same texts, in turn. Then other settings of the best one are tried.
     The best that passes is kept. A search that was stopped goes on where it stopped.
+
+    The pipeline's transformer is a `transformer` of spacy-transformers with a fast tokenizer, or a `curated_transformer` of
+    spacy-curated-transformers (BERT, RoBERTa, CamemBERT, XLM-R), as in `en_core_web_trf`.
     """
     with exit_on_user_error():
         report = optimize(

@@ -5,25 +5,23 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import numpy
 import spacy
 import torch
 from spacy.tokens import Doc
 
-from ..common.corpora import choose_docs, choose_evenly
+from ..common.corpora import choose_docs
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
 from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
 from ..compiled_transformer.batches import Inputs, make_padded_batches
 from ..compiled_transformer.packing import make_packed_batches
-from ..compiled_transformer.windows import get_strided_windows
-from ..compiled_transformer.wordpieces import Wordpieces
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact_writer import finish_artefact, get_pad_id
+from .compilable import Compilable
+from .curated_encoder import WeightedLayers
 from .export import export_onnx, takes_packed_windows
-from .reference import Reference
 from .swap import assemble
 from .validation import PipelineScorer
 
@@ -36,7 +34,7 @@ INSTALL_HINTS = {"nebullvm": "Run `python -m spacy project run setup`."}
 class Workbench:
     """What builders work with."""
 
-    reference: Reference
+    reference: Compilable
     train: List[Doc]  # for calibration; never dev or test
     dev: List[Doc]  # for quantization that watches the entities
     max_f1_drop: float
@@ -72,11 +70,7 @@ class Workbench:
     @property
     def calibration(self) -> List[Inputs]:
         """Rows of train text as the encoder's inputs, each (1, length)."""
-        texts = [doc[start:end].text for doc in self.train for start, end in self._cut(doc)]
-        chosen = choose_evenly(texts, CALIBRATION_WINDOWS)
-        ids = self.reference.tokenizer(chosen, truncation=True, max_length=self.reference.max_length)["input_ids"]
-        lengths, unaligned = numpy.asarray([len(window) for window in ids]), numpy.zeros(0, dtype="int64")
-        wordpieces = Wordpieces(lengths, numpy.concatenate(ids).astype("int64"), unaligned, unaligned)
+        wordpieces = self.reference.cut_windows(self.train, CALIBRATION_WINDOWS)
         manifest = {"max_length": self.reference.max_length, "pad_id": get_pad_id(self.reference)}
         settings = {"threads": 1, "device": "cpu", "warm_up_lengths": []}
         if self.inputs == PADDED_INPUTS:
@@ -84,17 +78,6 @@ class Workbench:
         else:
             batches = make_packed_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})
         return [batch.inputs for batch in batches]
-
-    def _cut(self, doc: Doc) -> Iterable[Tuple[int, int]]:
-        """Cut a Doc into windows as the pipeline does, without overlap.
-
-        RETURNS (Iterable[Tuple[int, int]]): Start and end of windows as the pipeline makes them, without overlap.
-        """
-        settings = self.reference.settings
-        if settings["spans"] == "sent" and doc.has_annotation("SENT_START"):
-            return [(sent.start, sent.end) for sent in doc.sents]
-        window = settings.get("window", self.reference.max_length // 2)
-        return get_strided_windows(len(doc), window, window)
 
 
 class Candidate(NamedTuple):
@@ -172,6 +155,8 @@ def with_openvino(half_size: bool, workbench: Workbench, folder: Path) -> None:
 
 
 def with_torch(workbench: Workbench, folder: Path) -> None:
+    if isinstance(workbench.reference.encoder, WeightedLayers):
+        raise ValueError("transformers has no encoder that gives a weighted sum of its layers")
     build_torch.build(workbench.reference.encoder, folder)
 
 

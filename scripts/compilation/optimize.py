@@ -11,7 +11,7 @@ from ..benchmarking.process import PipelineError, PipelineProcess
 from ..common.console import UserError
 from ..common.corpora import read_corpus
 from ..common.machine import describe_machine, get_size_mb
-from ..common.pipelines import require_gpu
+from ..common.pipelines import find_folder, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
 from .candidates import Workbench, get_candidates
 from .gate import Gate
@@ -54,7 +54,7 @@ def optimize(
 ) -> Dict[str, Any]:
     """Try all candidates and write the best pipeline that passes the gate.
 
-    reference_path (Path): The trained pipeline.
+    reference_path (Path): The trained pipeline: a folder, or the name of an installed package.
     output (Path): The compiled pipeline. What is there stays until another one has passed.
     train (Path): Train corpus, for calibration.
     dev (Path): Annotated corpus for the gate.
@@ -68,6 +68,7 @@ def optimize(
     if objective not in OBJECTIVES:
         raise UserError(f"Unknown objective {objective!r}. Choose one of: {', '.join(OBJECTIVES)}.")
     require_gpu(gpu)
+    reference_path = find_folder(reference_path)
     folder = output.absolute().with_name(f"{output.absolute().name}-candidates")
     check_folders(reference_path, output, folder)
     gold = read_corpus(dev)

@@ -10,7 +10,7 @@ from ..common.console import UserError
 from ..common.corpora import read_corpus
 from ..common.files import replace_when_done
 from ..common.pipelines import check_pipelines, require_gpu
-from ..compilation.reference import load_reference
+from ..compilation.reference import Reference, load_reference
 from .layers import parse_layers
 from .student_comparison import compare
 from .student_pipelines import Lesson, Text, label, make_cnn, make_encoder
@@ -74,6 +74,8 @@ def distill(
     require_gpu(gpu)
     lesson = Lesson(teacher, compiled, corpora, output_dir / "students", seed, gpu, silent)
     reference = load_reference(teacher)
+    if not isinstance(reference, Reference):
+        raise UserError(f"The teacher in {teacher} has no `transformer` of spacy-transformers, which `distill` needs.")
     kept_layers = parse_layers(layers, reference) if with_encoder else []
     if text is not None and not text.is_file():
         raise UserError(f"There is no text at {text}. Name another file with `--text`.")
