@@ -16,6 +16,12 @@ from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Config, Model
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from scripts.compilation.artefact_writer import finish_artefact
+from scripts.compilation.export import export_onnx, takes_packed_windows
+from scripts.compilation.reference import load_reference
+from scripts.compilation.swap import assemble, save_skeleton
+from scripts.compiled_transformer.artefact import PACKED_INPUTS
+
 PACKAGE = "spacy-curated-transformers"
 WIDTH, LAYERS = 32, 2
 WINDOW, STRIDE = 24, 16
@@ -197,9 +203,9 @@ def make_pipeline(
     change(config)
     fix_random_seed(0)
     nlp = load_model_from_config(config, auto_fill=True)
-    component = nlp.get_pipe("transformer")
-    if component.model.has_ref("piece_encoder"):
-        KINDS[kind].load(component.model.get_ref("piece_encoder"))
+    for _, pipe in nlp.pipeline:
+        if pipe.model.has_ref("piece_encoder"):
+            KINDS[kind].load(pipe.model.get_ref("piece_encoder"))
     nlp.initialize(lambda: [make_example(nlp, text, number) for number, text in enumerate(TEXTS)])
     scale_weights(nlp)
     if folder is not None:
@@ -236,3 +242,19 @@ def make_example(nlp: Language, text: str, number: int) -> Example:
         deps=["ROOT" if i == 0 else ("dep", "obj")[i % 2] for i in range(n)],
     )
     return Example(Doc(nlp.vocab, words=words), gold)
+
+
+def compile_pipeline(reference_path: Path, workspace: Path, inputs: Sequence[str] = PACKED_INPUTS) -> Path:
+    """Compile a pipeline to onnxruntime in fp32, for windows that are packed or padded.
+
+    RETURNS (Path): Folder of the compiled pipeline, inside the workspace.
+    """
+    reference = load_reference(reference_path)
+    artefact_folder = workspace / "artefact"
+    artefact_folder.mkdir(parents=True)
+    assert takes_packed_windows(reference.encoder)
+    export_onnx(reference.encoder, artefact_folder / "encoder.onnx", inputs)
+    artefact = finish_artefact(reference, artefact_folder, "onnxruntime", "fp32", inputs=inputs)
+    save_skeleton(reference, workspace / "skeleton")
+    assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
+    return workspace / "pipeline"

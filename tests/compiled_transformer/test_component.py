@@ -744,7 +744,7 @@ WITHOUT_TORCH = """
 import importlib.metadata as metadata
 import json, sys
 
-BLOCKED = ("torch", "transformers", "spacy_transformers")
+BLOCKED = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers")
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
