@@ -25,6 +25,7 @@ from scripts.compiled_transformer.artefact import PACKED_INPUTS
 PACKAGE = "spacy-curated-transformers"
 WIDTH, LAYERS = 32, 2
 WINDOW, STRIDE = 24, 16
+SETTINGS = {"parser": {"min_action_freq": 1}}  # There are few texts to learn labels from.
 TEXTS = [
     "Ada Lovelace met Charles Babbage in London, and they couldn't agree.",
     "The café in Zürich was closed; naïve tourists waited outside it.",
@@ -179,7 +180,7 @@ def make_config(kind: str, heads: Sequence[str], weighted: bool = False) -> Conf
             "nlp": {"lang": "xx", "pipeline": ["transformer", *heads]},
             "components": {
                 "transformer": transformer,
-                **{name: {"factory": name, "model": head[name]} for name in heads},
+                **{name: {"factory": name, "model": head[name], **SETTINGS.get(name, {})} for name in heads},
             },
         }
     )
@@ -206,26 +207,29 @@ def make_pipeline(
     for _, pipe in nlp.pipeline:
         if pipe.model.has_ref("piece_encoder"):
             KINDS[kind].load(pipe.model.get_ref("piece_encoder"))
-    nlp.initialize(lambda: [make_example(nlp, text, number) for number, text in enumerate(TEXTS)])
-    scale_weights(nlp)
+    examples = [make_example(nlp, text, number) for number, text in enumerate(TEXTS)]
+    nlp.initialize(lambda: examples)
+    randomize(nlp)
     if folder is not None:
         nlp.to_disk(folder)
     return nlp
 
 
-def scale_weights(nlp: Language) -> None:
-    """Give all layers large random weights: those of a new ner find nothing."""
+def randomize(nlp: Language) -> None:
+    """Give all layers large random weights: heads that were not trained find nothing."""
     random, generator = numpy.random.RandomState(1), torch.Generator().manual_seed(1)
     for name, pipe in nlp.pipeline:
         for node in pipe.model.walk():
             for key in node.param_names:
                 if name != "transformer" and node.has_param(key):
-                    node.set_param(key, random.normal(0, 0.3, node.get_param(key).shape).astype("float32"))
-            for shim in node.shims:
-                for label, parameter in shim._model.named_parameters():
-                    if "layer_weights" in label or ("layernorm" not in label and "layer_norm" not in label):
-                        values = torch.randn(parameter.shape, generator=generator)
-                        parameter.data = values * (1.0 if "layer_weights" in label else 0.2)
+                    shape = node.get_param(key).shape
+                    # Biases are the same for all tokens.
+                    scale = 1.0 if len(shape) > 1 else 0.1
+                    node.set_param(key, random.normal(0, scale, shape).astype("float32"))
+            for label, parameter in (pair for shim in node.shims for pair in shim._model.named_parameters()):
+                if "layernorm" not in label and "layer_norm" not in label:
+                    scale = 1.0 if "layer_weights" in label else 0.3 if parameter.dim() > 1 else 0.02
+                    parameter.data = scale * torch.randn(parameter.shape, generator=generator)
 
 
 def make_example(nlp: Language, text: str, number: int) -> Example:
@@ -238,7 +242,7 @@ def make_example(nlp: Language, text: str, number: int) -> Example:
         pos=[("NOUN", "VERB", "ADJ")[len(word) % 3] for word in words],
         morphs=[("Number=Sing", "Number=Plur", "")[len(word) % 3] for word in words],
         ents=["B-PER" if i % 4 == number % 4 else "B-LOC" if i % 5 == 2 else "O" for i in range(n)],
-        heads=[max(0, i - 1 - i % 2) for i in range(n)],
+        heads=[0 if i == 0 else i - 2 if i % 2 == 0 else i + 1 if i + 1 < n else i - 1 for i in range(n)],
         deps=["ROOT" if i == 0 else ("dep", "obj")[i % 2] for i in range(n)],
     )
     return Example(Doc(nlp.vocab, words=words), gold)
