@@ -112,7 +112,6 @@ def make_long_doc(nlp):
     return Doc(nlp.vocab, words=[words[number % len(words)] for number in range(N_LONG)])
 
 
-@pytest.mark.slow
 def test_all_annotations_are_those_of_the_original(pair):
     expected = pair.assert_same(make_docs)
     assert len({(token.tag_, token.dep_, token.ent_type_) for doc in expected for token in doc}) > 4
@@ -165,12 +164,10 @@ def test_nothing_of_training_is_needed(tmp_path, kind):
     assert expected and result.stdout.strip() == str(expected), result.stderr
 
 
-@pytest.mark.slow
 def test_padded_windows(tmp_path):
     Pair(tmp_path, "byte-bpe", PADDED_INPUTS).assert_same(make_docs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["byte-bpe", "wordpiece"])
 def test_a_weighted_sum_of_layers(tmp_path, kind):
     pair = Pair(tmp_path, kind, heads=["ner"], weighted=True)
@@ -324,7 +321,6 @@ def test_an_installed_package_becomes_a_wheel_without_torch(roberta, package_nam
     assert "torch" not in required and "curated" not in required.replace("curated_trf", "").replace("curated-trf", "")
 
 
-@pytest.mark.slow
 def test_a_long_document_is_annotated_piece_by_piece(tmp_path):
     pair = Pair(tmp_path, "byte-bpe", heads=["ner"])
     doc = make_long_doc(pair.compiled)
