@@ -20,8 +20,8 @@ LENGTHS_HELP = f"100, 1,000 and so on are measured, the trained pipeline up to {
 
 def benchmark_cli(
     # fmt: off
-    reference: Path = Arg(..., help="Folder of the trained pipeline"),
-    compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
+    reference: Path = Arg(..., help="Folder or package of the trained pipeline"),
+    compiled: Path = Arg(..., help="Folder or package of the compiled pipeline"),
     corpus: Path = Arg(..., help="Corpus in .spacy format with the texts to run"),
     metrics_dir: Path = Arg(..., help="Folder for benchmark.json, .md and .png, and benchmark-length.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),

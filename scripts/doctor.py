@@ -10,12 +10,13 @@ from wasabi import msg
 
 from .common.machine import FAST_WITH, describe_machine
 from .compilation.candidates import get_candidates
+from .compilation.curated import why_not_curated
 
 
 def doctor_cli(
     as_json: bool = Opt(False, "--json", "-j", help="Print JSON, for programs"),
 ):
-    """Print the CPU with its features, GPUs, engines with their versions, and what would be tried or is missing."""
+    """Print the CPU with its features, GPUs, engines with their versions, and what could be compiled, tried or is missing."""
     report = examine()
     if as_json:
         print(srsly.json_dumps(report, indent=2))
@@ -37,6 +38,12 @@ def doctor_cli(
     )
     msg.divider("Packages")
     msg.table(machine["versions"])
+    msg.divider("Pipelines that can be compiled")
+    for name, reason in report["pipelines"].items():
+        if reason is None:
+            msg.good(name)
+        else:
+            msg.warn(f"{name}: of {reason}")
     msg.divider("Candidates")
     for name, reason in report["candidates"].items():
         if reason is None:
@@ -46,13 +53,18 @@ def doctor_cli(
 
 
 def examine() -> Dict[str, Any]:
-    """Look at this machine.
+    """Examine the machine.
 
-    RETURNS (Dict[str, Any]): "machine", "gpus" (names), and "candidates": why not, or None if it will be tried.
+    RETURNS (Dict[str, Any]): "machine", "gpus" (names), "pipelines": why not, or None if they can be compiled here, and
+        "candidates": why not, or None if it will be tried.
     """
     return {
         "machine": describe_machine(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "pipelines": {
+            "`transformer` of spacy-transformers, with a fast tokenizer": None,
+            "`curated_transformer` (BERT, RoBERTa, CamemBERT, XLM-R)": why_not_curated(),
+        },
         "candidates": {candidate.name: candidate.why_not() for candidate in get_candidates()},
     }
 

@@ -15,8 +15,8 @@ from .common.console import exit_on_user_error
 
 def evaluate_cli(
     # fmt: off
-    reference: Path = Arg(..., help="Folder of the trained pipeline"),
-    compiled: Path = Arg(..., help="Folder of the compiled pipeline"),
+    reference: Path = Arg(..., help="Folder or package of the trained pipeline"),
+    compiled: Path = Arg(..., help="Folder or package of the compiled pipeline"),
     corpus: Path = Arg(..., help="Annotated corpus in .spacy format"),
     metrics_dir: Path = Arg(..., help="Folder for reference.json and compiled.json"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to use, -1 for the CPU"),

@@ -21,7 +21,10 @@ from .compilation.selection import OBJECTIVES
 
 def optimize_cli(
     # fmt: off
-    reference: str = Arg(..., help="Trained pipeline: a folder or the name of an installed package; it is only read"),
+    reference: str = Arg(
+        ...,
+        help="Trained pipeline with a shared transformer: a folder or the name of an installed package; it is only read",
+    ),
     output: Path = Arg(..., help="Folder for the compiled pipeline"),
     train: Optional[Path] = Arg(None, help="Train corpus, .spacy: its text calibrates int8"),
     dev: Optional[Path] = Arg(
@@ -76,6 +79,9 @@ def optimize_cli(
     reference, and with gold where there is some: by entity F1 on dev, and by the agreement of everything that the
     pipeline annotates. It is timed against the reference on the same texts, in turn. Then other settings of the best one
     are tried, and the best few meet in a final. A search that was stopped goes on where it stopped.
+
+    The pipeline's transformer is a `transformer` of spacy-transformers with a fast tokenizer, or a `curated_transformer` of
+    spacy-curated-transformers (BERT, RoBERTa, CamemBERT, XLM-R), as in `en_core_web_trf`.
     """
     with exit_on_user_error():
         report = optimize(

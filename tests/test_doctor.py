@@ -37,7 +37,7 @@ def test_json_has_everything():
     command = [sys.executable, "-m", "scripts.doctor", "--json"]
     report = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     assert report == json.loads(json.dumps(examine()))
-    assert report.keys() == {"machine", "gpus", "candidates"}
+    assert report.keys() == {"machine", "gpus", "pipelines", "candidates"}
     assert report["machine"] == describe_machine()
     assert list(report["candidates"]) == NAMES
     assert report["candidates"]["onnxruntime-fp32"] is None

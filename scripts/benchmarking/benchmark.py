@@ -12,7 +12,7 @@ from ..common.console import UserError
 from ..common.corpora import choose_documents, choose_sentences, read_corpus, require_sentences
 from ..common.files import check_folder
 from ..common.machine import describe_machine, get_size_mb
-from ..common.pipelines import check_pipelines, read_engine, require_gpu
+from ..common.pipelines import check_pipelines, find_folder, read_engine, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
 from .breakdown import WORDS, measure_breakdown
 from .lengths import compare_length, list_lengths
@@ -52,6 +52,7 @@ def benchmark(
     RETURNS (Dict[str, Any]): What is written to benchmark.json.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing, or a pipeline fails.
     """
+    reference, compiled = find_folder(reference), find_folder(compiled)
     check_pipelines(reference, compiled)
     engine = read_engine(compiled)
     check_folder(metrics_dir)

@@ -9,7 +9,7 @@ from wasabi import msg
 from .. import compiled_transformer  # noqa: F401
 from ..common.corpora import read_corpus
 from ..common.files import check_folder
-from ..common.pipelines import check_pipelines, require_gpu
+from ..common.pipelines import check_pipelines, find_folder, require_gpu
 from ..common.reporting import write_json, write_reports
 from .scores import score
 
@@ -30,6 +30,7 @@ def evaluate(
     RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
     """
+    reference, compiled = find_folder(reference), find_folder(compiled)
     check_pipelines(reference, compiled)
     check_folder(metrics_dir)
     read_corpus(corpus)

@@ -126,10 +126,13 @@ def count_text(wordpieces: Wordpieces, windows: List[Window]) -> Tuple[int, floa
 
     RETURNS (Tuple[int, float]): Wordpieces of tokens in some windows, and how many there are without overlap.
     """
+    is_text = wordpieces.first >= 0
+    if wordpieces.weights is not None:  # All copies of a wordpiece together weigh 1.
+        return int(is_text.sum()), float(wordpieces.weights[is_text].sum())
     starts, ends = numpy.asarray(windows).T
     n_tokens = int(ends.max()) + 1
     covered = numpy.cumsum(numpy.bincount(starts, minlength=n_tokens) - numpy.bincount(ends, minlength=n_tokens))
-    owners = wordpieces.first[wordpieces.first >= 0]
+    owners = wordpieces.first[is_text]
     return len(owners), float((1 / covered[owners]).sum())
 
 

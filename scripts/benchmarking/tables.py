@@ -85,7 +85,7 @@ def describe_run(metrics: Dict[str, Any]) -> str:
     """Say what was measured, on which machine, and how."""
     machine, measured = metrics["machine"], metrics["measured"]
     features = f" ({', '.join(machine['cpu_features'])})" if machine["cpu_features"] else ""
-    packages = ("spacy", "spacy-transformers", "torch", measured["engine"])
+    packages = ("spacy", "spacy-transformers", "spacy-curated-transformers", "torch", measured["engine"])
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if name in packages)
     return (
         f"Measured on {name_machine(machine)}{features}, with {versions}: the pipeline {describe_compiled(measured)} "

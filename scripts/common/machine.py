@@ -16,6 +16,7 @@ CPU_FEATURES = ["avx2", "avx512f", *FAST_WITH["int8"], *FAST_WITH["bf16"]]
 PACKAGES = (
     "spacy",
     "spacy-transformers",
+    "spacy-curated-transformers",
     "torch",
     "onnxruntime",
     "openvino",

@@ -51,6 +51,18 @@ def find_pipeline(name: str) -> Pipeline:
     return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))
 
 
+def find_folder(pipeline: Path) -> Path:
+    """Find the folder of a pipeline that is given as a folder or as the name of an installed package.
+
+    pipeline (Path): What was given.
+    RETURNS (Path): Its folder, or what was given if there is no such package.
+    """
+    name = str(pipeline)
+    if (pipeline / "config.cfg").is_file() or not name.isidentifier() or importlib.util.find_spec(name) is None:
+        return pipeline
+    return find_pipeline(name).folder
+
+
 def check_pipelines(reference: Path, compiled: Path) -> None:
     """Check that there are two pipelines to compare.
 

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import srsly
 
 from ..common.machine import FAST_WITH, describe_machine
-from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, TOKENIZER, get_digest, read_tokenizer
+from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, get_digest
+from .compilable import Compilable
 from .export import get_padding_position
-from .reference import Reference
 
 TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
 
@@ -22,16 +22,16 @@ class Artefact(NamedTuple):
 
 
 def finish_artefact(
-    reference: Reference,
+    reference: Compilable,
     folder: Path,
     engine: str,
     precision: str,
     options: Optional[Dict[str, Any]] = None,
     inputs: Sequence[str] = PADDED_INPUTS,
 ) -> Artefact:
-    """Add the tokenizer and the manifest to a folder with the engine's files.
+    """Add what makes wordpieces, and the manifest, to a folder with the engine's files.
 
-    reference (Reference): The pipeline that the encoder comes from.
+    reference (Compilable): The pipeline that the encoder comes from.
     folder (Path): Folder with the engine's files, as `compiled_transformer` reads them.
     engine (str): Name of the engine, also its name on PyPI and to import.
     precision (str): "fp32", "int8" and so on, for people to read.
@@ -39,9 +39,7 @@ def finish_artefact(
     inputs (Sequence[str]): Names of the engine's inputs, for padded or for packed windows.
     RETURNS (Artefact): The complete artefact.
     """
-    tokenizer = reference.tokenizer.backend_tokenizer
-    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf8")
-    special = read_tokenizer((folder / TOKENIZER).read_bytes()).encode("a").special_tokens_mask
+    segments = reference.write_segmentation(folder)
     config = reference.encoder.config
     manifest = {
         "format": FORMAT,
@@ -50,13 +48,12 @@ def finish_artefact(
         "options": options or {},
         "inputs": list(inputs),
         "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
-        "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT],
+        "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT, *segments.requirements],
         "width": reference.width,
         "max_length": reference.max_length,
         "pad_id": get_pad_id(reference),
         "padding_position": get_padding_position(reference.encoder),
-        "n_prefix": special.index(0),
-        "n_suffix": special[::-1].index(0),
+        **segments.manifest,
         "encoder": {
             "architecture": type(reference.encoder).__name__,
             "layers": config.num_hidden_layers,
@@ -68,7 +65,7 @@ def finish_artefact(
     return write_manifest(folder, manifest)
 
 
-def get_pad_id(reference: Reference) -> int:
+def get_pad_id(reference: Compilable) -> int:
     """Choose the padding wordpiece."""
     return reference.encoder.config.pad_token_id or 0
 

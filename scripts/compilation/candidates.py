@@ -7,23 +7,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import numpy
 import spacy
 import torch
 from spacy.tokens import Doc
 
 from ..common.console import UserError
-from ..common.corpora import choose_docs, choose_evenly
+from ..common.corpora import choose_docs
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
 from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
 from ..compiled_transformer.batches import Inputs, make_padded_batches
 from ..compiled_transformer.packing import make_packed_batches
-from ..compiled_transformer.wordpieces import Wordpieces
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact_writer import finish_artefact, get_pad_id
+from .compilable import Compilable
+from .curated_encoder import WeightedLayers
 from .export import export_onnx, get_padding_position, takes_packed_windows
-from .reference import Reference
 from .swap import assemble
 from .validation import PipelineScorer
 
@@ -36,7 +35,7 @@ INSTALL_HINTS = {"nebullvm": "Run `python -m spacy project run setup`."}
 class Workbench:
     """What builders work with."""
 
-    reference: Reference
+    reference: Compilable
     train: List[Doc]  # for calibration; never dev or test
     dev: List[Doc]  # with gold entities, for the gate and for quantization that watches them; may be empty
     max_f1_drop: float
@@ -77,10 +76,7 @@ class Workbench:
     @property
     def calibration(self) -> List[Inputs]:
         """Rows of train text as the encoder's inputs, each (1, length)."""
-        chosen = choose_evenly(self.reference.cut_texts(self.train), CALIBRATION_WINDOWS)
-        ids = self.reference.tokenizer(chosen, truncation=True, max_length=self.reference.max_length)["input_ids"]
-        lengths, unaligned = numpy.asarray([len(window) for window in ids]), numpy.zeros(0, dtype="int64")
-        wordpieces = Wordpieces(lengths, numpy.concatenate(ids).astype("int64"), unaligned, unaligned)
+        wordpieces = self.reference.cut_windows(self.train, CALIBRATION_WINDOWS)
         manifest = {
             "max_length": self.reference.max_length,
             "pad_id": get_pad_id(self.reference),
@@ -171,6 +167,8 @@ def with_openvino(half_size: bool, workbench: Workbench, folder: Path) -> None:
 
 
 def with_torch(workbench: Workbench, folder: Path) -> None:
+    if isinstance(workbench.reference.encoder, WeightedLayers):
+        raise ValueError("transformers has no encoder that gives a weighted sum of its layers")
     build_torch.build(workbench.reference.encoder, folder)
 
 

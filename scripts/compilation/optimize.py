@@ -15,7 +15,7 @@ from ..common.console import UserError
 from ..common.corpora import choose_docs, load_docs, write_docs
 from ..common.documents import read_documents
 from ..common.machine import describe_machine, get_size_mb
-from ..common.pipelines import require_gpu
+from ..common.pipelines import find_folder, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
 from .candidates import Candidate, Workbench, get_candidates
 from .final import hold_final, is_noisy
@@ -82,7 +82,7 @@ def optimize(
 ) -> Dict[str, Any]:
     """Try all candidates and write the best pipeline that passes the gate.
 
-    reference_path (Path): The trained pipeline.
+    reference_path (Path): The trained pipeline: a folder, or the name of an installed package.
     output (Path): The compiled pipeline. What is there stays until another one has passed.
     texts (Texts): What candidates are calibrated, gated and timed on.
     metrics_dir (Path): Gets optimize.json, optimize.md and optimize.png.
@@ -94,6 +94,7 @@ def optimize(
     gate, objective, gpu = settings.gate, settings.objective, settings.gpu
     candidates = choose_candidates(settings)
     require_gpu(gpu)
+    reference_path = find_folder(reference_path)
     folder = output.absolute().with_name(f"{output.absolute().name}-candidates")
     check_folders(reference_path, output, folder)
     reference = load_reference(reference_path)

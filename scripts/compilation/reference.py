@@ -3,16 +3,24 @@
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Set
 
+import numpy
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.util import load_config
 from spacy_transformers.layers import TransformerListener
 from spacy_transformers.pipeline_component import Transformer
 from thinc.api import Model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
+from ..common.corpora import choose_evenly
+from ..compiled_transformer.artefact import TOKENIZER, read_tokenizer
 from ..compiled_transformer.windows import get_windows
+from ..compiled_transformer.wordpieces import Wordpieces
+from .compilable import Compilable, Listener, Segments
+from .curated import FACTORY as CURATED
+from .curated import check_curated, read_curated
 from .export import get_padding_position
 
 SPAN_GETTERS = {
@@ -23,12 +31,12 @@ SPAN_GETTERS = {
 
 
 class Reference(NamedTuple):
-    """A trained pipeline whose transformer can be compiled."""
+    """A trained pipeline of spacy-transformers, see `Compilable`."""
 
     path: Path
     nlp: Language
     transformer: Transformer
-    listeners: Dict[str, List[Model]]  # by component: the layers that hold a TransformerListener and its pooling
+    listeners: Dict[str, List[Listener]]  # by component
     settings: Dict[str, Any]  # of the compiled component: spans, window and stride
 
     @property
@@ -68,20 +76,38 @@ class Reference(NamedTuple):
             texts.extend(doc[start:end].text for start, end in cuts)
         return texts
 
+    def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
+        """Tokenize windows without overlap, spread over all Docs."""
+        texts = choose_evenly(self.cut_texts(docs), most)
+        ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
+        lengths, unaligned = numpy.asarray([len(window) for window in ids]), numpy.zeros(0, dtype="int64")
+        return Wordpieces(lengths, numpy.concatenate(ids).astype("int64"), unaligned, unaligned)
 
-def load_reference(path: Path) -> Reference:
+    def write_segmentation(self, folder: Path) -> Segments:
+        """Write the tokenizer, and count the special tokens that it adds."""
+        (folder / TOKENIZER).write_text(self.tokenizer.backend_tokenizer.to_str(), encoding="utf8")
+        special = read_tokenizer((folder / TOKENIZER).read_bytes()).encode("a").special_tokens_mask
+        return Segments({"n_prefix": special.index(0), "n_suffix": special[::-1].index(0)}, [])
+
+
+def load_reference(path: Path) -> Compilable:
     """Load a trained pipeline and check that its transformer can be compiled.
 
     path (Path): Folder of the pipeline. It is only read.
-    RETURNS (Reference): The loaded pipeline.
+    RETURNS (Compilable): The loaded pipeline.
     RAISES (UserError): If it can't be loaded or compiled, with the reason.
     """
     if not (path / "config.cfg").is_file():
         raise UserError(f"There is no trained pipeline in {path}. Train one with `python -m spacy project run train`.")
+    factories = [block.get("factory") for block in read_config(path).get("components", {}).values()]
+    if CURATED in factories:
+        check_curated(path)
     try:
         nlp = spacy.load(path)
     except Exception as error:  # spaCy passes on whatever a component's own code raises.
         raise UserError(f"Can't load the pipeline in {path}: {error}") from error
+    if CURATED in factories:
+        return read_curated(path, nlp)
     transformer = find_transformer(nlp, path)
     if not isinstance(transformer.model.tokenizer, PreTrainedTokenizerFast):
         raise UserError(
@@ -92,6 +118,17 @@ def load_reference(path: Path) -> Reference:
     return Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
 
 
+def read_config(path: Path) -> Dict[str, Any]:
+    """Read a pipeline's config before anything of it is loaded.
+
+    RAISES (UserError): If it can't be read.
+    """
+    try:
+        return load_config(path / "config.cfg")
+    except Exception as error:
+        raise UserError(f"Can't load the pipeline in {path}: {error}") from error
+
+
 def find_transformer(nlp: Language, path: Path) -> Transformer:
     """Find the one spacy-transformers component of a pipeline."""
     names = [name for name, pipe in nlp.pipeline if isinstance(pipe, Transformer)]
@@ -99,18 +136,19 @@ def find_transformer(nlp: Language, path: Path) -> Transformer:
         found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer"
         raise UserError(
             f"The pipeline in {path} has {found} among its components ({', '.join(nlp.pipe_names)}). "
-            "Expected one `transformer` of spacy-transformers."
+            "Expected one `transformer` of spacy-transformers, or one `curated_transformer` of spacy-curated-transformers."
         )
     return nlp.get_pipe(names[0])
 
 
-def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, List[Model]]:
+def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, List[Listener]]:
     """Find the layers that read the transformer's output.
 
-    RETURNS (Dict[str, List[Model]]): By component, the `TransformerListener.v1` layers, made of a listener and a pooling.
+    RETURNS (Dict[str, List[Listener]]): By component, the `TransformerListener.v1` layers, made of a listener and a
+        pooling.
     RAISES (UserError): If there is none, or one with another pooling than the mean.
     """
-    layers: Dict[str, List[Model]] = {}
+    layers: Dict[str, List[Listener]] = {}
     poolings: Dict[str, Set[str]] = {}
     for name, pipe in nlp.pipeline:
         if not isinstance(getattr(pipe, "model", None), Model):
@@ -127,7 +165,7 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
                 "Only `spacy-transformers.TransformerListener.v1` can be compiled."
             )
         for node in inside:
-            layers.setdefault(name, []).append(node)
+            layers.setdefault(name, []).append(Listener(node, node.get_ref("listener").upstream_name))
             poolings.setdefault(name, set()).add(node.layers[1].layers[0].name)
     if not layers:
         raise UserError(

@@ -13,6 +13,7 @@ from ..common.console import UserError
 from ..common.files import replace_when_done
 from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
 from ..compiled_transformer.artefact import PORTABLE as PORTABLE_PREFIX
+from ..compiled_transformer.pieces import SENTENCEPIECE, VOCABULARY
 from .artefact_writer import write_manifest
 
 PORTABLE = "onnxruntime-fp32"  # The candidate that every CPU runs.
@@ -137,7 +138,7 @@ def add_portable(source: Path, pipeline: Path, transformer: str) -> None:
     folder = pipeline / transformer
     manifest, other = (srsly.read_json(path / transformer / MANIFEST) for path in (pipeline, source))
     for name in other["files"]:
-        if name != TOKENIZER:
+        if name not in (TOKENIZER, VOCABULARY, SENTENCEPIECE):  # Both have the same.
             shutil.copy(source / transformer / name, folder / f"{PORTABLE_PREFIX}{name}")
             manifest["files"][f"{PORTABLE_PREFIX}{name}"] = other["files"][name]
     manifest["portable"] = {key: other[key] for key in ("engine", "precision", "options", "inputs", "requirements")}

@@ -11,31 +11,33 @@ from thinc.api import Config
 from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from .artefact_writer import Artefact
-from .reference import Reference
+from .compilable import Compilable
+
+# In the names of their architectures.
+LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeightingListener")
 
 
-def save_skeleton(reference: Reference, folder: Path) -> None:
+def save_skeleton(reference: Compilable, folder: Path) -> None:
     """Save everything of a compiled pipeline but the encoder.
 
-    Every `TransformerListener` becomes spaCy's own `Tok2VecListener`, in the models and in the config, and every "ner"
+    Every listener becomes spaCy's own `Tok2VecListener`, in the models and in the config, and every "ner"
     the faster "greedy_ner"; all weights stay as they were. The loaded reference is changed by this and must not be used
     afterwards; its folder is not touched.
 
-    reference (Reference): The trained pipeline.
+    reference (Compilable): The trained pipeline.
     folder (Path): The folder to write.
     """
     name = reference.transformer.name
-    for component, layers in reference.listeners.items():
+    for component, listeners in reference.listeners.items():
         model = reference.nlp.get_pipe(component).model
-        for layer in layers:
-            upstream = layer.get_ref("listener").upstream_name
+        for layer, upstream in listeners:
             model.replace_node(layer, Tok2VecListener(upstream, reference.width))
     config = make_config(reference)
     reference.nlp.to_disk(folder, exclude=[name])
     config.to_disk(folder / "config.cfg")
 
 
-def make_config(reference: Reference) -> Config:
+def make_config(reference: Compilable) -> Config:
     """Change a trained pipeline's config: the compiled component and spaCy's own listeners."""
     config = reference.nlp.config.copy()
     components = config["components"]
@@ -47,6 +49,11 @@ def make_config(reference: Reference) -> Config:
     for component in reference.listeners:
         components[component] = replace_listeners(components[component], reference.width)
     use_greedy_ner(config)
+    # They are for training, and would make the wheel require the package that they come from.
+    config["initialize"].get("components", {}).pop(reference.transformer.name, None)
+    before_update = config["training"].get("before_update") or {}
+    if "curated-transformers" in str(before_update.get("@callbacks")):
+        config["training"]["before_update"] = None
     return config
 
 
@@ -61,7 +68,7 @@ def replace_listeners(block: Any, width: int) -> Any:
     """Copy a config block with every transformer listener in it replaced."""
     if not isinstance(block, dict):
         return block
-    if "TransformerListener" in str(block.get("@architectures")):
+    if any(name in str(block.get("@architectures")) for name in LISTENERS):
         return {
             "@architectures": "spacy.Tok2VecListener.v1",
             "width": width,

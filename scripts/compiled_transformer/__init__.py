@@ -3,8 +3,8 @@
 This package ships inside the packaged pipeline (`scripts.package`), so it imports third-party packages only: spaCy,
 thinc, numpy, tokenizers, and one engine (onnxruntime or openvino) when an artefact needs it.
 
-The data flow of a batch: Docs -> windows of tokens (`windows`) -> wordpieces -> micro-batches of windows of similar
-length (`wordpieces`) -> engine (`encoder`, `engines`) -> mean over all wordpieces aligned to a token -> one
+The data flow of a batch: Docs -> windows of wordpieces (`segmentation`, `wordpieces`) -> micro-batches of windows
+(`batches`, `packing`) -> engine (`encoder`, `engines`) -> mean over all wordpieces aligned to a token -> one
 (n_tokens, width) array a Doc in `doc.tensor` (`model`, `component`), where spaCy's own `Tok2VecListener` layers find
 it. `ner` is spaCy's `EntityRecognizer` with a faster way to the same entities.
 """

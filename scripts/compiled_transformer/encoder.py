@@ -5,11 +5,9 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 
-import numpy
 import srsly
 from thinc.shims import Shim
 from thinc.types import Floats3d
@@ -17,12 +15,10 @@ from thinc.types import Floats3d
 from .artefact import (
     MANIFEST,
     PACKED_INPUTS,
-    TOKENIZER,
     choose_artefact,
     get_digest,
     read_file,
     read_manifest,
-    read_tokenizer,
 )
 from .batches import Batch, make_padded_batches
 from .cpu import get_threads
@@ -30,14 +26,14 @@ from .engines import Engine, make_inputs, start_engine
 from .observation import Observer
 from .packing import make_packed_batches
 from .remote import RemoteEncoder, get_encoder_id
-from .windows import Tokens, Window
-from .wordpieces import Wordpieces, align, split_long_windows
+from .segmentation import Segmentation, read_segmentation
+from .wordpieces import Wordpieces
 
 
 class CompiledEncoder(Shim):
     """Own the files of an exported encoder and the engine that runs it.
 
-    The files are `engine.json` (the manifest: what the artefact is), `tokenizer.json` and the engine's own. They stay
+    The files are `engine.json` (the manifest: what the artefact is), those of the segmentation and the engine's own. They stay
     in memory: engines are started when they are first used, again in every process, and when the pipeline is saved.
     """
 
@@ -86,7 +82,7 @@ class CompiledEncoder(Shim):
                 )
         self.manifest = manifest
         self._files = files
-        self.tokenizer = read_tokenizer(files[TOKENIZER])
+        self.segmentation: Segmentation = read_segmentation(manifest, files)
         self._artefact = None
         self._engines = {}
         return self
@@ -102,38 +98,6 @@ class CompiledEncoder(Shim):
         self.check_loaded()
         manifest = json.dumps(self.manifest, indent=2, ensure_ascii=False).encode("utf8")
         return {MANIFEST: manifest, **self._files}
-
-    def get_wordpieces(self, tokens: Tokens, windows: List[Window]) -> Wordpieces:
-        """Tokenize windows and align their wordpieces to tokens.
-
-        tokens (Tokens): All tokens of the batch.
-        windows (List[Window]): First token and end of each.
-        RETURNS (Wordpieces): Those of all windows; one with more than the encoder has positions is split.
-        """
-        self.check_loaded()
-        first_tokens, ends = numpy.asarray(windows).T
-        starts = tokens.starts[first_tokens]
-        texts = [tokens.text[start:end] for start, end in zip(starts.tolist(), tokens.ends[ends - 1].tolist())]
-        # Not `encode_batch`: its threads don't survive a fork, and compete with the engine's.
-        encodings = [self.tokenizer.encode(text) for text in texts]
-        lengths = numpy.asarray([len(encoding) for encoding in encodings])
-        n_wordpieces = int(lengths.sum())
-        ids = numpy.fromiter(
-            chain.from_iterable(encoding.ids for encoding in encodings), dtype="int64", count=n_wordpieces
-        )
-        offsets = numpy.fromiter(
-            chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
-            dtype="int64",
-            count=2 * n_wordpieces,
-        ).reshape(-1, 2)
-        offsets += numpy.repeat(starts, lengths)[:, None]
-        first, last = align(tokens, offsets[:, 0], offsets[:, 1])
-        return split_long_windows(
-            Wordpieces(lengths, ids, first, last),
-            self.manifest["max_length"],
-            self.manifest["n_prefix"],
-            self.manifest["n_suffix"],
-        )
 
     def make_batches(self, wordpieces: Wordpieces, settings: Dict[str, Any]) -> List[Batch]:
         """Arrange windows for the engine: several in a row where it can tell them apart, else one.

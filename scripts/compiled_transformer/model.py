@@ -1,16 +1,15 @@
 """The thinc model: Docs to token vectors."""
 
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
-from spacy import util
 from spacy.tokens import Doc
 from thinc.api import Model, NumpyOps, Ops
-from thinc.types import Floats2d, Floats3d, Ints1d, Ints2d
+from thinc.types import Floats1d, Floats2d, Floats3d, Ints1d, Ints2d
 
 from .encoder import CompiledEncoder
 from .observation import ENCODER, POOLING, WORDPIECES
-from .windows import Tokens, Window, get_tokens, get_windows
+from .segmentation import SegmentedDocs
 from .wordpieces import Wordpieces
 
 WINDOWS_AT_ONCE = 1024  # Bounds the wordpieces in memory, however long a Doc is.
@@ -25,6 +24,7 @@ class Places(NamedTuple):
 
     first: Ints1d  # (n_wordpieces + 1,)
     last: Ints1d  # (n_wordpieces + 1,), the same for most
+    weights: Optional[Floats1d]  # (n_wordpieces + 1,), None for all the same
 
 
 def build_compiled_transformer() -> Model[List[Doc], List[Floats2d]]:
@@ -41,7 +41,8 @@ def forward(
     """Encode a batch of Docs.
 
     A token's vector is the mean over all wordpieces aligned to it, from every window that covers it, as in
-    spacy-transformers (`layers/trfs2arrays.py` with `reduce_mean.v1`); a token without any gets zeros.
+    spacy-transformers (`layers/trfs2arrays.py` with `reduce_mean.v1`), weighted if the segmentation says so; a token
+    without any gets zeros.
     """
     if is_train:
         raise ValueError(NO_TRAINING)
@@ -51,12 +52,12 @@ def forward(
         vectors = encoder.get_remote(model.attrs).encode(docs, model.attrs["batch_wordpieces"])
         return [model.ops.asarray2f(array) for array in vectors], no_backprop
     with encoder.observer.stage(WORDPIECES):
-        tokens, groups = cut(model, docs)
+        segmented = encoder.segmentation(docs, model.attrs)
         # Padding and special tokens are added to one more row than there are tokens.
-        sums = numpy.zeros((len(tokens.starts) + 1, model.get_dim("nO")), dtype="float32")
-        counts = numpy.zeros(len(sums), dtype="int64")
-    for group in groups:
-        add_windows(sums, counts, encoder, tokens, group, model.attrs)
+        sums = numpy.zeros((segmented.n_tokens + 1, model.get_dim("nO")), dtype="float32")
+        counts = numpy.zeros(len(sums), dtype="float32")
+    for start in range(0, len(segmented.windows), WINDOWS_AT_ONCE):
+        add_windows(sums, counts, encoder, segmented, start, model.attrs)
     with encoder.observer.stage(POOLING):
         return split_by_doc(model.ops, docs, sums, counts), no_backprop
 
@@ -74,52 +75,44 @@ def stream_vectors(model: Model[List[Doc], List[Floats2d]], doc: Doc) -> Iterato
     if not len(doc):
         return
     encoder: CompiledEncoder = model.shims[0]
-    tokens, groups = cut(model, [doc])
-    width = model.get_dim("nO")
-    sums, counts, start = numpy.zeros((0, width), dtype="float32"), numpy.zeros(0, dtype="int64"), 0
-    for number, group in enumerate(groups):
-        complete = groups[number + 1][0][0] if number + 1 < len(groups) else len(doc)
+    segmented = encoder.segmentation([doc], model.attrs)
+    windows, width = segmented.windows, model.get_dim("nO")
+    sums, counts, start = numpy.zeros((0, width), dtype="float32"), numpy.zeros(0, dtype="float32"), 0
+    for number in range(0, len(windows), WINDOWS_AT_ONCE):
+        following = number + WINDOWS_AT_ONCE
+        complete = windows[following][0] if following < len(windows) else len(doc)
         # One row more, for special tokens and padding.
-        missing = max(complete, max(end for _, end in group)) - start + 1 - len(sums)
+        missing = max(complete, max(end for _, end in windows[number:following])) - start + 1 - len(sums)
         sums = numpy.concatenate((sums, numpy.zeros((missing, width), dtype="float32")))
-        counts = numpy.concatenate((counts, numpy.zeros(missing, dtype="int64")))
-        add_windows(sums, counts, encoder, tokens, group, model.attrs, start)
+        counts = numpy.concatenate((counts, numpy.zeros(missing, dtype="float32")))
+        add_windows(sums, counts, encoder, segmented, number, model.attrs, start)
         n_complete = complete - start
         yield divide(sums[:n_complete], counts[:n_complete])
         sums, counts, start = sums[n_complete:-1].copy(), counts[n_complete:-1].copy(), complete
 
 
-def cut(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Tuple[Tokens, List[List[Window]]]:
-    """Cut Docs into windows, and these into groups that are encoded one after the other.
-
-    RETURNS (Tuple[Tokens, List[List[Window]]]): The tokens of all Docs, and the groups.
-    """
-    settings = model.attrs
-    windows = get_windows(docs, settings["spans"], settings["window"], settings["stride"])
-    return get_tokens(docs), list(util.minibatch(windows, WINDOWS_AT_ONCE))
-
-
 def add_windows(
     sums: Floats2d,
-    counts: Ints1d,
+    counts: Floats1d,
     encoder: CompiledEncoder,
-    tokens: Tokens,
-    windows: List[Window],
+    segmented: SegmentedDocs,
+    start: int,
     settings: Dict[str, Any],
     first: int = 0,
 ) -> None:
-    """Encode windows, and add the vectors of their wordpieces to those of their tokens.
+    """Encode a group of windows, and add the vectors of their wordpieces to those of their tokens.
 
     sums (Floats2d): *Shape:* (n_tokens + 1, width). The last row is for padding and special tokens.
-    counts (Ints1d): *Shape:* (n_tokens + 1,). Wordpieces that were added.
-    tokens (Tokens): All tokens of the batch.
-    windows (List[Window]): First token and end of each.
+    counts (Floats1d): *Shape:* (n_tokens + 1,). Wordpieces that were added, each by its weight.
+    segmented (SegmentedDocs): All windows of the batch.
+    start (int): Number of the group's first window.
     settings (Dict[str, Any]): The component's.
     first (int): The token that the first row is for.
     """
     observer = encoder.observer
+    windows = segmented.windows[start : start + WINDOWS_AT_ONCE]
     with observer.stage(WORDPIECES):
-        wordpieces = encoder.get_wordpieces(tokens, windows)
+        wordpieces = segmented.get_wordpieces(start, start + WINDOWS_AT_ONCE)
         batches = encoder.make_batches(wordpieces, settings)
         places = find_places(wordpieces, first, len(sums) - 1)
     observer.count(wordpieces, windows, batches)
@@ -139,18 +132,20 @@ def find_places(wordpieces: Wordpieces, first: int, nowhere: int) -> Places:
     """
     is_aligned = wordpieces.first >= 0
     places = (numpy.where(is_aligned, rows - first, nowhere) for rows in (wordpieces.first, wordpieces.last))
-    return Places(*(numpy.append(rows, nowhere).astype("int32") for rows in places))
+    first_rows, last_rows = (numpy.append(rows, nowhere).astype("int32") for rows in places)
+    weights = None if wordpieces.weights is None else numpy.append(wordpieces.weights, numpy.float32(1))
+    return Places(first_rows, last_rows, weights)
 
 
 def no_backprop(d_vectors: List[Floats2d]) -> List[Doc]:
     raise ValueError(NO_TRAINING)
 
 
-def add_to_tokens(sums: Floats2d, counts: Ints1d, places: Places, index: Ints2d, vectors: Floats3d) -> None:
+def add_to_tokens(sums: Floats2d, counts: Floats1d, places: Places, index: Ints2d, vectors: Floats3d) -> None:
     """Add wordpiece vectors to the sums of the tokens that they are aligned to.
 
     sums (Floats2d): *Shape:* (n_tokens + 1, width). Changed in place.
-    counts (Ints1d): *Shape:* (n_tokens + 1,). Number of vectors in each sum, changed in place.
+    counts (Floats1d): *Shape:* (n_tokens + 1,). Number of vectors in each sum, changed in place.
     places (Places): The rows of all wordpieces.
     index (Ints2d): *Shape:* (n_rows, length). The number of each wordpiece, -1 for padding.
     vectors (Floats3d): *Shape:* (n_rows, length, width).
@@ -158,16 +153,22 @@ def add_to_tokens(sums: Floats2d, counts: Ints1d, places: Places, index: Ints2d,
     ops = NumpyOps()
     rows = vectors.reshape(-1, vectors.shape[-1])
     first, last = places.first[index.ravel()], places.last[index.ravel()]
+    weights = None
+    if places.weights is not None:
+        weights = places.weights[index.ravel()]
+        rows = rows * weights[:, None]
     ops.scatter_add(sums, first, rows)
-    counts += numpy.bincount(first, minlength=len(counts))
+    counts += numpy.bincount(first, weights, minlength=len(counts))
     # A wordpiece like "cannot" belongs to two tokens, "can" and "not".
     for step in range(1, int((last - first).max()) + 1):
         shared = numpy.flatnonzero(first + step <= last)
         ops.scatter_add(sums, first[shared] + numpy.int32(step), rows[shared])
-        counts += numpy.bincount(first[shared] + step, minlength=len(counts))
+        counts += numpy.bincount(
+            first[shared] + step, None if weights is None else weights[shared], minlength=len(counts)
+        )
 
 
-def split_by_doc(ops: Ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> List[Floats2d]:
+def split_by_doc(ops: Ops, docs: List[Doc], sums: Floats2d, counts: Floats1d) -> List[Floats2d]:
     """Divide the sums by the counts.
 
     RETURNS (List[Floats2d]): Mean vectors, one `(n_tokens, width)` array a Doc, zeros where nothing was added.
@@ -184,7 +185,7 @@ def split_by_doc(ops: Ops, docs: List[Doc], sums: Floats2d, counts: Ints1d) -> L
     return vectors
 
 
-def divide(sums: Floats2d, counts: Ints1d) -> Floats2d:
+def divide(sums: Floats2d, counts: Floats1d) -> Floats2d:
     """Turn sums into means in place, since the vectors of a very long Doc are most of the memory that it takes.
 
     RETURNS (Floats2d): The same array.

@@ -1,9 +1,9 @@
 """Windows to wordpieces: alignment with tokens, and splitting of windows that are too long."""
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy
-from thinc.types import Ints1d
+from thinc.types import Floats1d, Ints1d
 
 from .windows import Tokens
 
@@ -18,6 +18,9 @@ class Wordpieces(NamedTuple):
     ids: Ints1d  # (n_wordpieces,)
     first: Ints1d  # (n_wordpieces,)
     last: Ints1d  # (n_wordpieces,)
+    weights: Optional[Floats1d] = (
+        None  # (n_wordpieces,), how much each counts in its token's mean, None for all the same
+    )
 
 
 def align(tokens: Tokens, starts: Ints1d, ends: Ints1d) -> Tuple[Ints1d, Ints1d]:

@@ -10,7 +10,7 @@ from ..common.corpora import read_corpus
 from ..common.files import replace_when_done
 from ..common.pipelines import check_pipelines, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
-from ..compilation.reference import load_reference
+from ..compilation.reference import Reference, load_reference
 from .layers import parse_layers
 from .settings import DistillationSettings
 from .student_comparison import compare
@@ -49,6 +49,8 @@ def distill(
         read_corpus(corpus, purpose="learned from" if split == "train" else "compared on")
     require_gpu(settings.gpu)
     reference = load_reference(teacher)
+    if not isinstance(reference, Reference):
+        raise UserError(f"The teacher in {teacher} has no `transformer` of spacy-transformers, which `distill` needs.")
     layers = parse_layers(settings.layers, reference) if settings.with_encoder else []
     if settings.text is not None and not settings.text.is_file():
         raise UserError(f"There is no text at {settings.text}. Name another file with `--text`.")
