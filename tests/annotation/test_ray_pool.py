@@ -1,21 +1,13 @@
-"""How cores and GPUs are divided among workers, and a cluster."""
-
-import subprocess
-import sys
+"""How cores and GPUs are divided among workers."""
 
 import pytest
-import srsly
 
 pytest.importorskip("ray")
 
 
 from scripts.annotation.ray_pool import choose_pool
-from scripts.annotation.results import beside
 from scripts.annotation.settings import PoolSettings
 from scripts.common.console import UserError
-
-from .. import helpers
-from .runs import read_rows
 
 
 @pytest.mark.parametrize(
@@ -48,26 +40,3 @@ def test_more_than_there_is_is_refused(asked, found, message):
     with pytest.raises(UserError, match=message):
         most_workers, *settings = asked
         choose_pool(most_workers, PoolSettings(*settings), *found)
-
-
-@pytest.fixture
-def cluster():
-    """A cluster of two machines with a core each, that are both this one."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    yield cluster
-    cluster.shutdown()
-
-
-@pytest.mark.slow
-def test_a_cluster(tmp_path, compiled_path, jsonl, expected, cluster):
-    output = tmp_path / "out.jsonl"
-    command = [sys.executable, "-m", "scripts.annotate", compiled_path, jsonl, output, "--address", cluster.address]
-    options = ["--text-field", "body", "--chunk-size", 10]
-    finished = subprocess.run(list(map(str, command + options)), cwd=helpers.ROOT, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert [row["entities"] for row in read_rows(output)] == expected
-    run = srsly.read_json(beside(output, "summary.json"))["run"]
-    assert (run["workers"], run["threads"]) == (2, 1)
