@@ -15,7 +15,7 @@ from wasabi import msg
 from .common.console import UserError, exit_on_user_error
 from .common.texts import MAX_RUN
 from .compiled_transformer.cpu import available_cores
-from .service.settings import Limits, ServiceSettings
+from .service.settings import MAX_HEAD, Limits, ServiceSettings
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,13 +38,16 @@ def serve_cli(
         60, "--timeout", min=0.001, help="Seconds for an answer; a worker that takes longer for a batch is replaced"
     ),
     max_memory: int = Opt(
-        512, "--max-memory", min=1, help="MiB that bodies and answers may take together, one answer a fourth of it"
+        512,
+        "--max-memory",
+        min=1,
+        help=f"MiB that bodies and answers may take together, one answer a fourth; headers have {MAX_HEAD // 1024} KiB",
     ),
     # fmt: on
 ):
     """Serve a compiled pipeline over HTTP until SIGTERM or Ctrl+C, then finish what is running.
 
-    POST /entities, a page at /, GET /health and /metrics, a description at /openapi.json. With --encoder-only
+    POST /entities, a page at /, GET /health, /live and /metrics, a description at /openapi.json. With --encoder-only
     POST /vectors instead of the first two. Only programs on this machine can ask, unless --host says otherwise.
     """
     with exit_on_user_error():

@@ -162,11 +162,15 @@ async def read_chunks(request: Request, share: Share) -> bytearray:
     """
     body = bytearray()
     share.is_reading = True
-    async for chunk in request.stream():
-        body += chunk
-        share.grow(len(chunk))
-        if len(body) > MAX_BODY:
-            raise Refused(413, f"The body is larger than {MAX_BODY // 2**20} MiB. Send less at once.")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            share.grow(len(chunk))
+            if len(body) > MAX_BODY:
+                raise Refused(413, f"The body is larger than {MAX_BODY // 2**20} MiB. Send less at once.")
+    except BaseException:
+        body.clear()  # The exception holds it until Python's next garbage collection.
+        raise
     share.is_reading = False
     return body
 
@@ -186,6 +190,7 @@ async def unless_gone(request: Request, answer: Awaitable[List[bytes]]) -> List[
     finally:
         gone.cancel()
         work.cancel()
+        del gone, work  # An exception of theirs would hold this frame, and this frame them and the texts.
 
 
 async def wait_until_gone(request: Request) -> None:

@@ -77,6 +77,7 @@ class Batcher:
         finally:
             for answer in waiting:
                 answer.cancel()  # Where one failed, nobody waits for the others.
+            waiting.clear()  # An exception of theirs would hold this frame, and this frame them and the texts.
 
     def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
         """Split the documents of a request into parts that fit into a batch."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Dict, Optional
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_HEAD = 64 * 2**10  # Bytes of a request's first line and headers.
+from .settings import MAX_HEAD
+
 IDLE_SECONDS = 75  # For the next request to arrive, up to the end of its headers.
 MAX_CONNECTIONS = 1_000
 

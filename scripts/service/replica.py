@@ -67,6 +67,8 @@ class Replica:
         RETURNS (List[bytes]): The answer to each document.
         RAISES (ReplicaError): If the pipeline fails. If it takes too long, the process ends.
         """
+        if not documents:  # The front asks whether it is there.
+            return []
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._guard, documents)
 
     def _guard(self, documents: List[Document]) -> List[bytes]:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+MAX_HEAD = 64 * 2**10  # Bytes of a request's first line and headers.
+
 
 class Limits(NamedTuple):
     """What one request may cost, and how many may wait."""

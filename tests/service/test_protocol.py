@@ -12,7 +12,8 @@ pytest.importorskip("ray")
 uvicorn = pytest.importorskip("uvicorn")  # ray[serve] brings it.
 
 from scripts.service import protocol
-from scripts.service.protocol import MAX_HEAD, Protocol
+from scripts.service.protocol import Protocol
+from scripts.service.settings import MAX_HEAD
 
 from .service_process import TIMEOUT
 
