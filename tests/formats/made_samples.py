@@ -14,7 +14,7 @@ EXPECTED = [
 
 
 def tag(inside: str = "I", last: str = "I", single: str = "B") -> List[Tuple[List[str], List[str]]]:
-    """RETURNS (List[Tuple[List[str], List[str]]]): The words and tags of each sentence, in a scheme."""
+    """Get the words and tags of each sentence, in a scheme."""
     sentences = []
     for text, entities in EXPECTED:
         tags = ["O"] * len(text.split())
@@ -26,7 +26,7 @@ def tag(inside: str = "I", last: str = "I", single: str = "B") -> List[Tuple[Lis
 
 
 def find_spans() -> List[Tuple[str, List[Tuple[int, int, str]]]]:
-    """RETURNS (List[Tuple[str, List[Tuple[int, int, str]]]]): The text of each sentence, and its spans by characters."""
+    """Get the text of each sentence, and its spans by characters."""
     found = []
     for text, entities in EXPECTED:
         starts = [0] + [place + 1 for place, character in enumerate(text) if character == " "]

@@ -214,7 +214,7 @@ TEXT_SAMPLES = {name: sample for name, sample in SAMPLES.items() if name != "doc
 
 
 def get_labels(format_name: str) -> str:
-    """RETURNS (str): What gives the sample the labels of EXPECTED."""
+    """Get the option that gives a sample the labels of EXPECTED."""
     return KAGGLE_LABELS if format_name == "kaggle" else ""
 
 
@@ -245,12 +245,12 @@ def as_doc(sentence) -> Doc:
 
 
 def summarize(sentences):
-    """RETURNS (List): The words and the entities of each sentence, as EXPECTED has them."""
+    """Get the words and the entities of each sentence, as EXPECTED has them."""
     return [(" ".join(sentence.words), get_entities(as_doc(sentence))) for sentence in sentences]
 
 
 def summarize_corpus(folder: Path):
-    """RETURNS (List): The same for the sentences of all three corpora."""
+    """Get the same for the sentences of all three corpora."""
     found = []
     for split in SPLITS:
         for doc in read_docs(folder / f"{split}.spacy"):

@@ -36,7 +36,7 @@ def write_numbered(path: Path, *numbers: int) -> Path:
 
 
 def read_split_sentences(folder: Path):
-    """RETURNS (Dict[str, List[str]]): The sentences of each split, in the order of the file."""
+    """Read the sentences of each split, in the order of the file."""
     return {
         split: [sent.text.strip() for doc in read_docs(folder / f"{split}.spacy") for sent in doc.sents]
         for split in SPLITS
