@@ -12,6 +12,7 @@ import spacy
 import srsly
 from safetensors.torch import load_file, save_file
 from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as spacy_train
 from spacy.util import load_config
@@ -152,6 +153,17 @@ def test_weights_are_those_of_spacys_own_loop(accumulate, tiny_corpus, tiny_enco
         metas = [spacy.util.load_meta(tmp_path / run / name / "meta.json") for run in ("spacy", "own")]
         for value in ("ents_f", "ner_loss", "transformer_loss"):
             assert metas[1]["performance"][value] == pytest.approx(metas[0]["performance"][value])
+
+
+def test_few_steps_see_sentences_of_all_lengths(corpus_dir):
+    """spaCy sorts what is in a buffer from long to short: with a large one, a training swings from one to the other."""
+    batch = spacy.registry.resolve({"batcher": load_config(CONFIG)["training"]["batcher"]})["batcher"]
+    sentences = Corpus(corpus_dir / "train.spacy", gold_preproc=True)(spacy.blank("en"))
+    lengths = [[len(example) for example in examples] for examples in batch(sentences)]
+    mean = numpy.mean(sum(lengths, []))
+    assert len(lengths) > 10
+    for start in range(len(lengths) - 3):
+        assert numpy.mean(sum(lengths[start : start + 4], [])) == pytest.approx(mean, rel=0.2)
 
 
 def test_loss_that_is_not_finite(tiny_corpus, tiny_encoder, old_training, tmp_path):
