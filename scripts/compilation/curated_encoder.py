@@ -8,7 +8,7 @@ from thinc.api import Model
 from transformers import BertConfig, BertModel, PretrainedConfig, PreTrainedModel, RobertaConfig, RobertaModel
 
 from ..common.console import UserError
-from ..compiled_transformer.engines import get_first_position
+from .export import get_padding_position
 
 # CamemBERT and XLM-R are RoBERTa with other sizes, there as here.
 ARCHITECTURES = {"BertEncoder": (BertConfig, "bert"), "RobertaEncoder": (RobertaConfig, "roberta")}
@@ -132,5 +132,7 @@ def get_max_length(layer: Model, converted: PreTrainedModel) -> int:
     layer (Model): The component's transformer.
     converted (PreTrainedModel): The same encoder, from `convert_encoder`.
     """
-    positions = converted.config.max_position_embeddings - get_first_position(converted)
+    padding_position = get_padding_position(converted)
+    positions = converted.config.max_position_embeddings
+    positions -= 0 if padding_position is None else padding_position + 1
     return min(positions, layer.shims[0]._model.curated_encoder.max_seq_len)

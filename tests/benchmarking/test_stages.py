@@ -104,7 +104,7 @@ def test_windows_without_overlap(nlp, texts):
     assert load["distinct"] == load["text"]
     encoder = nlp.get_pipe("transformer").encoder
     assert load["real"] == load["text"] + 2 * load["windows"]  # Each has [CLS] and [SEP].
-    assert load["text"] <= sum(len(encoder.tokenizer.encode(text).ids) - 2 for text in texts)
+    assert load["text"] <= sum(len(encoder.segmentation.tokenizer.encode(text).ids) - 2 for text in texts)
     assert load["padded"] % LENGTH_STEP == 0 and load["padded"] > load["real"]
     assert load["squares"]["padded"] > load["squares"]["real"] > load["real"]
 

@@ -36,7 +36,7 @@ def test_warmed_up_lengths_have_engines_from_the_start(paths, texts, engine, mon
     for sentence, expected_doc in zip(sentences, expected):
         n_started = len(started)
         doc = nlp(sentence)
-        n_wordpieces = len(encoder.tokenizer.encode(sentence).ids)
+        n_wordpieces = len(encoder.segmentation.tokenizer.encode(sentence).ids)
         length = round_up(n_wordpieces, LENGTH_STEP)
         sizes.setdefault(length, set()).add(len(started) - n_started)
         assert helpers.get_entities(doc) == helpers.get_entities(expected_doc)

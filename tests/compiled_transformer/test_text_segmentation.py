@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from spacy_transformers.span_getters import get_strided_spans
 
 from scripts.compiled_transformer.artefact import read_tokenizer
-from scripts.compiled_transformer.encoder import CompiledEncoder
+from scripts.compiled_transformer.text_segmentation import TextSegmentation
 from scripts.compiled_transformer.windows import get_tokens, get_windows
 
 from .strategies import documents, windows_of_tokens
@@ -15,11 +15,10 @@ from .strategies import documents, windows_of_tokens
 def test_wordpieces_are_those_of_the_tokenizer(tokenizer, docs, cuts):
     """Each window is tokenized as the text of its span, and nothing of one window is aligned to tokens of another."""
     assume(any(len(doc) for doc in docs))
-    encoder = CompiledEncoder()
-    encoder.manifest = {"max_length": 10**6, "n_prefix": 1, "n_suffix": 1}
-    encoder.tokenizer = read_tokenizer(tokenizer.backend_tokenizer.to_str().encode("utf8"))
+    manifest = {"max_length": 10**6, "n_prefix": 1, "n_suffix": 1}
+    segmentation = TextSegmentation(read_tokenizer(tokenizer.backend_tokenizer.to_str().encode("utf8")), manifest)
     windows_ = get_windows(docs, "strided", *cuts)
-    found = encoder.get_wordpieces(get_tokens(docs), windows_)
+    found = segmentation.get_wordpieces(get_tokens(docs), windows_)
     spans = [span for spans in get_strided_spans(docs, *cuts) for span in spans]
     ids = [tokenizer(span.text).input_ids for span in spans]
     assert found.lengths.tolist() == [len(ids_) for ids_ in ids]
