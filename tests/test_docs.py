@@ -135,7 +135,7 @@ def test_commands_are_found():
     "line",
     [
         "python -m scripts.serve training/model-compiled --prot 8001",
-        "python -m scripts.optimize my_pipeline my_pipeline_compiled",
+        "python -m scripts.optimize my_pipeline",
         "python -m scripts.train configs/default.cfg corpus assets/encoder training --training.max_stepps 200",
         "python -m spacy project run optimise",
         "python -m spacy project run train . --vars.stepps 200",
