@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import numpy
 import pytest
 import spacy
 import srsly
@@ -88,10 +89,14 @@ def test_one_window_at_a_time_finds_the_same_entities(reference_path, compiled_p
     engine = spacy.load(compiled_path).get_pipe("transformer").encoder.get_engine("cpu", 1, 1)
     calls = []
 
-    def counting(ids, mask):
-        assert len(ids) == 1 and mask.all()
+    def counting(inputs):
+        ids = inputs["input_ids"]
+        assert len(ids) == 1 and inputs["attention_mask"].all()
         calls.append(ids)
-        return engine(ids, mask)
+        # The compiled encoder takes packed windows: here one that fills its row.
+        return engine(
+            {"input_ids": ids, "position_ids": numpy.arange(ids.size)[None], "segments": numpy.ones_like(ids)}
+        )
 
     replace_encoder(find_transformer(nlp), counting)
     docs = list(nlp.pipe(texts))

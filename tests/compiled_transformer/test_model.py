@@ -22,7 +22,7 @@ def test_token_vectors_are_means_over_their_wordpieces(n_tokens, shapes, data):
     """Several micro-batches, wordpieces over up to four tokens, special tokens and padding."""
     docs = [Doc(VOCAB, words=["a"] * n) for n in n_tokens]
     nowhere, width = sum(n_tokens), 4
-    sums, counts = numpy.zeros((nowhere + 1, width), "float32"), numpy.zeros(nowhere + 1, "int64")
+    sums, counts = numpy.zeros((nowhere + 1, width), "float32"), numpy.zeros(nowhere + 1, "float32")
     vectors_of_tokens = [[] for _ in range(nowhere)]
     floats = st.floats(-8, 8, width=32)
     for shape in shapes:
@@ -31,7 +31,7 @@ def test_token_vectors_are_means_over_their_wordpieces(n_tokens, shapes, data):
         last = numpy.where(first == nowhere, nowhere, numpy.minimum(first + steps, nowhere - 1)).astype("int32")
         vectors = data.draw(arrays.arrays("float32", (*shape, width), elements=floats))
         index = numpy.arange(first.size).reshape(shape)
-        add_to_tokens(sums, counts, Places(first.ravel(), last.ravel()), index, vectors)
+        add_to_tokens(sums, counts, Places(first.ravel(), last.ravel(), None), index, vectors)
         for index in numpy.ndindex(shape):
             for token in range(first[index], last[index] + 1) if first[index] < nowhere else ():
                 vectors_of_tokens[token].append(vectors[index])
