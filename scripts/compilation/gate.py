@@ -113,7 +113,7 @@ class Gate(NamedTuple):
         }
 
     def _find_drops(self, verdict: Dict[str, Any]) -> Iterator[str]:
-        """YIELDS (str): What is lost on gold, as a problem."""
+        """Say what is lost on gold, beyond what is allowed."""
         if verdict["drop"] > self.max_f1_drop:
             yield (
                 f"loses entities: F1 falls by {verdict['drop']:.4f} to {verdict['ents_f']:.4f}, "
