@@ -34,7 +34,7 @@ def wait_for_parts(process, output, n_parts):
 
 
 def find_workers(parent):
-    """RETURNS (List[int]): Ray's actors among the descendants of a process."""
+    """Find Ray's actors among the descendants of a process."""
     parents = {}
     for folder in Path("/proc").iterdir():
         try:
