@@ -8,6 +8,8 @@ from wasabi import msg
 
 # The reference's tokenizer warns about every fork unless this says that its threads are meant.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+# onnxruntime would write files into the home folder, wherever it is imported first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class UserError(Exception):

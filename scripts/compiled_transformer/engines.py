@@ -1,6 +1,7 @@
 """Start the engine that an artefact is made for: onnxruntime, OpenVINO or torch."""
 
 import json
+import os
 import sys
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional
@@ -53,6 +54,7 @@ def start_engine(
 
 def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # Read at the import; else it writes files into the home folder.
     import onnxruntime
 
     on_gpu = manifest["options"].get("providers", ["CUDAExecutionProvider"])

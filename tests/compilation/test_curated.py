@@ -17,7 +17,7 @@ from spacy.tokens import Doc, DocBin
 from scripts.annotation.long_documents import annotate_long, get_cutting
 from scripts.common.console import UserError
 from scripts.compilation import optimize as script
-from scripts.compilation import search
+from scripts.compilation import final, search, trial
 from scripts.compilation.candidates import get_candidates
 from scripts.compilation.curated_listeners import LAST, WEIGHTED
 from scripts.compilation.curated_pieces import describe_pieces
@@ -299,7 +299,8 @@ def test_an_installed_package_becomes_a_wheel_without_torch(roberta, package_nam
     monkeypatch.setattr(script, "get_candidates", lambda: candidates)
     monkeypatch.setattr(search, "get_setting_changes", lambda trial: [{"stride": curated.WINDOW}])
     for name, value in {"ROUNDS": 1, "WORDS": 100, "SENTENCES": 2}.items():
-        monkeypatch.setattr(search, name, value)
+        monkeypatch.setattr(trial, name, value)
+    monkeypatch.setattr(final, "ROUNDS", 1)
     docs = [roberta.original(text) for text in curated.TEXTS]
     for split in ("train", "dev"):
         DocBin(docs=docs, store_user_data=False).to_disk(tmp_path / f"{split}.spacy")
