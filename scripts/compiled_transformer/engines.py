@@ -54,7 +54,9 @@ def start_engine(
 
 def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # Read at the import; else it writes files into the home folder.
+    os.environ.setdefault(
+        "ORT_DISABLE_TELEMETRY", "1"
+    )  # Read at the import; else it writes files into the home folder.
     import onnxruntime
 
     on_gpu = manifest["options"].get("providers", ["CUDAExecutionProvider"])
