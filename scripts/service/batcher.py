@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import deque
-from itertools import chain
-from typing import Any, Awaitable, Callable, Deque, Iterator, List, Sequence, Union
+from itertools import chain, count
+from typing import Any, Awaitable, Callable, Deque, Iterator, List, Optional, Sequence, Set, Union
 
 from ray import serve
 from ray.exceptions import RayActorError
 
 from .metrics import Metrics
 
+RETRIES = 2  # Where replicas died. One may have died of another client's text.
 WAIT_SECONDS = 0.002  # For clients whose answers went out together, and who ask again.
 
 
@@ -19,15 +20,20 @@ class Work:
     size (int): What they take of a batch's budget.
     turn (asyncio.Future): Done when they may join a batch.
     is_wanted (bool): Their client waits for the answer.
+    is_long (bool): The request takes more than a batch.
+    number (int): Says which one came first.
     """
 
-    def __init__(self, documents: List[Any], wordpieces: int, size: int) -> None:
+    def __init__(self, documents: List[Any], wordpieces: int, size: int, is_long: bool, number: int) -> None:
         self.documents = documents
         self.wordpieces = wordpieces
         self.size = size
         self.turn = asyncio.get_running_loop().create_future()
         self.is_gathered = False
         self.is_wanted = True
+        self.is_running = False
+        self.is_long = is_long
+        self.number = number
 
 
 class Batcher:
@@ -35,7 +41,8 @@ class Batcher:
 
     `serve.batch` closes a batch when its time is up, whether a replica is free or not, and what does not fit goes to the
     end of its queue: behind many short texts a long one would wait for ever. So it gets only what may run now, first
-    come, first served. All that comes meanwhile then goes together, and what a client gave up on is never run.
+    come, first served. All that comes meanwhile then goes together, and what a client gave up on is never run. Requests
+    that take more than a batch leave half of the slots to the others, as long as others wait.
 
     run (Callable[[List[Any]], Awaitable[List[bytes]]]): Answers a batch of documents.
     max_wordpieces (int): Of a batch; one document always fits. 0 runs every request alone.
@@ -54,7 +61,10 @@ class Batcher:
         self._budget = max_wordpieces or 1
         self._slots = slots
         self._metrics = metrics
-        self._waiting: Deque[Work] = deque()
+        self._short: Deque[Work] = deque()
+        self._long: Deque[Work] = deque()
+        self._long_running: Set[Work] = set()
+        self._numbers = count()
         self._gathered = 0  # Of the budget, by what is on its way into a batch.
         self._running = 0
         self._batch = serve.batch(
@@ -80,26 +90,24 @@ class Batcher:
             waiting.clear()  # An exception of theirs would hold this frame, and this frame them and the texts.
 
     def _split(self, documents: Sequence[Any], lengths: Sequence[int]) -> Iterator[Work]:
-        """Split the documents of a request into parts that fit into a batch."""
-        if not self._is_batching:
-            yield Work(list(documents), sum(lengths), 1)
-            return
+        """Split the documents of a request into parts that fit into a batch, or that take one alone."""
+        is_long = sum(lengths) > self._budget if self._is_batching else False
         part: List[Any] = []
         wordpieces = 0
         for document, length in zip(documents, lengths):
-            if part and wordpieces + length > self._budget:
-                yield self._fit(part, wordpieces)
+            if self._is_batching and part and wordpieces + length > self._budget:
+                yield self._make_work(part, wordpieces, is_long)
                 part, wordpieces = [], 0
             part.append(document)
             wordpieces += length
-        yield self._fit(part, wordpieces)
+        yield self._make_work(part, wordpieces, is_long)
 
-    def _fit(self, part: List[Any], wordpieces: int) -> Work:
-        """Make work of documents that fit into a batch, or of one that takes a batch of its own."""
-        return Work(part, wordpieces, min(wordpieces, self._budget))
+    def _make_work(self, part: List[Any], wordpieces: int, is_long: bool) -> Work:
+        size = min(wordpieces, self._budget) if self._is_batching else 1
+        return Work(part, wordpieces, size, is_long, next(self._numbers))
 
     async def _wait(self, work: Work, hold: Callable[[int], None]) -> List[bytes]:
-        self._waiting.append(work)
+        (self._long if work.is_long else self._short).append(work)
         self._let_in()
         try:
             await work.turn
@@ -114,21 +122,34 @@ class Batcher:
 
     def _let_in(self) -> None:
         """Let join the next batch what fits into it, if a replica has room for one."""
-        while self._waiting and self._running < self._slots:
-            work = self._waiting[0]
+        while self._running < self._slots and (waiting := self._choose()):
+            work = waiting[0]
             if not work.turn.cancelled():
                 if self._gathered + work.size > self._budget:
                     return
                 self._gathered += work.size
                 work.is_gathered = True
+                if work.is_long:
+                    self._long_running.add(work)
                 work.turn.set_result(None)
-            self._waiting.popleft()
+            waiting.popleft()
+
+    def _choose(self) -> Optional[Deque[Work]]:
+        """Choose the queue whose turn it is.
+
+        RETURNS (Optional[Deque[Work]]): None if nothing waits.
+        """
+        if self._short and self._long and len(self._long_running) < max(1, self._slots // 2):
+            return min(self._short, self._long, key=lambda waiting: waiting[0].number)
+        return self._short or self._long or None
 
     def _leave(self, work: Work) -> None:
         """Make room: the work runs now, or its client gave up."""
         if work.is_gathered:
             work.is_gathered = False
             self._gathered -= work.size
+            if not work.is_running:
+                self._long_running.discard(work)
         self._let_in()
 
     async def _run(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
@@ -138,6 +159,7 @@ class Batcher:
         """
         self._running += 1
         for work in works:
+            work.is_running = True
             self._leave(work)
         self._metrics.batch_requests.observe(len(works))
         self._metrics.batch_wordpieces.observe(sum(work.wordpieces for work in works))
@@ -145,23 +167,30 @@ class Batcher:
             return await self._try(works)
         finally:
             self._running -= 1
+            self._long_running.difference_update(works)
             self._let_in()
 
     async def _try(self, works: List[Work]) -> List[Union[List[bytes], Exception]]:
         try:
             return await self._ask(works)
         except Exception as error:
-            # A text that the pipeline fails on must not take those of other clients with it. If the replica died,
-            # another one answers, but only once: a text that kills would kill them all. What a client has given up on
-            # may be what took too long.
+            # A text that the pipeline fails on must not take those of other clients with it. What a client has given
+            # up on may be what took too long.
             may_succeed = len(works) > 1 or isinstance(error, RayActorError)
-            return [await self._retry(work) if may_succeed and work.is_wanted else error for work in works]
+            again = [work for work in works if may_succeed and work.is_wanted]
+            answers = dict(zip(again, await asyncio.gather(*(self._retry(work, error) for work in again))))
+            return [answers.get(work, error) for work in works]
 
-    async def _retry(self, work: Work) -> Union[List[bytes], Exception]:
-        try:
-            return (await self._ask([work]))[0]
-        except Exception as error:
-            return error
+    async def _retry(self, work: Work, error: Exception) -> Union[List[bytes], Exception]:
+        """Run a work alone. If the replica dies, another one answers, but a text that kills must not kill them all."""
+        for _ in range(RETRIES):
+            try:
+                return (await self._ask([work]))[0]
+            except RayActorError as died:
+                error = died
+            except Exception as failed:
+                return failed
+        return error
 
     async def _ask(self, works: List[Work]) -> List[List[bytes]]:
         answers = iter(await self._answer([document for work in works for document in work.documents]))
