@@ -43,7 +43,11 @@ def optimize_cli(
         Gate().max_f1_drop, "--max-f1-drop", min=0.0, max=1.0, help="Most entity F1 (0 to 1) that may be lost on dev"
     ),
     max_label_drop: float = Opt(
-        Gate().max_label_drop, "--max-label-drop", min=0.0, max=1.0, help="Most F1 (0 to 1) that any one label may lose"
+        Gate().max_label_drop,
+        "--max-label-drop",
+        min=0.0,
+        max=1.0,
+        help="Most F1 (0 to 1) that any one label may lose, beyond chance",
     ),
     min_agreement: str = Opt(
         "",
