@@ -47,7 +47,7 @@ def test_begin_tags_are_only_where_iob1_needs_them(sample_path):
 
 def test_size(sentences):
     unique = {tuple(sentence.words) for sentence in sentences}
-    assert len(unique) == len(sentences) >= 800
+    assert len(unique) == len(sentences) >= 3500
 
 
 def test_sentences_are_sentences(sentences):
@@ -59,7 +59,7 @@ def test_sentences_are_sentences(sentences):
 def test_every_label_occurs_often(entities):
     counts = Counter(label for _, label, _ in entities)
     assert set(counts) == set(LABELS)
-    assert min(counts.values()) >= 300
+    assert min(counts.values()) >= 1000
 
 
 def test_sentences_without_entities(sentences):
