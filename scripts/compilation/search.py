@@ -97,7 +97,7 @@ class Search:
         base = find_best(self.rows, objective)
         if base is None or objective == "size":
             return
-        changes = get_setting_changes(self.trial)
+        changes = get_setting_changes(self.trial, base)
         progress = tqdm.tqdm(changes, unit="setting", disable=self.silent, leave=False)
         for change in progress:
             progress.set_description(name_settings(base, change))
@@ -113,9 +113,13 @@ class Search:
             save_row(self.trial.workbench.folder, row)
 
 
-def get_setting_changes(trial: Trial) -> List[Dict[str, Any]]:
-    """List settings that may be faster: micro-batches, no overlap of windows, fewer threads."""
-    changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in (512, 1024, 8192)]
+def get_setting_changes(trial: Trial, base: Row) -> List[Dict[str, Any]]:
+    """List settings that may be faster: micro-batches, no overlap of windows, fewer threads.
+
+    base (Row): The best candidate. On a CPU larger micro-batches than these are never made, see `batches.py`.
+    """
+    budgets = (1024, 8192) if base["settings"].get("device") == "cuda" else (256, 512)
+    changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in budgets]
     settings = trial.workbench.reference.settings
     if settings["spans"] == "strided" and settings["stride"] < settings["window"]:
         changes.append({"stride": settings["window"]})

@@ -11,6 +11,7 @@ from .cpu import get_threads
 from .wordpieces import Wordpieces
 
 LENGTH_STEP = 16  # Wordpieces; see `group_windows`.
+MOST_WORDPIECES = 512  # In one call on a CPU, padding included: larger ones have more of it and are not faster
 Inputs = Dict[str, Ints2d]  # An engine's inputs by name, (n_rows, length) each
 
 
@@ -27,22 +28,14 @@ def make_padded_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settin
     manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     settings (Dict[str, Any]): The component's.
     """
-    budget = get_budget(wordpieces, settings)
-    recurs = budget == settings["batch_wordpieces"]
+    on_cpu = settings["device"] == "cpu"
+    most = min(settings["batch_wordpieces"], MOST_WORDPIECES) if on_cpu else settings["batch_wordpieces"]
+    # Few wordpieces are divided: one thread each does more together than all threads on one micro-batch.
+    budget = min(most, math.ceil(int(wordpieces.lengths.sum()) / (get_threads(settings) if on_cpu else 1)))
     return [
         pad(wordpieces, windows, min(length, manifest["max_length"]), manifest["pad_id"])
-        for windows, length in group_windows(wordpieces.lengths, budget, recurs)
+        for windows, length in group_windows(wordpieces.lengths, budget, recurs=budget == most)
     ]
-
-
-def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
-    """Divide few wordpieces among the threads: one thread each does more together than all threads on one micro-batch.
-
-    settings (Dict[str, Any]): The component's.
-    RETURNS (int): Most wordpieces of a micro-batch.
-    """
-    threads = get_threads(settings) if settings["device"] == "cpu" else 1
-    return min(settings["batch_wordpieces"], math.ceil(int(wordpieces.lengths.sum()) / threads))
 
 
 def group_windows(lengths: Ints1d, budget: int, recurs: bool) -> Iterator[Tuple[Ints1d, int]]:

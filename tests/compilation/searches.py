@@ -26,7 +26,7 @@ REPORTS = ("optimize.json", "optimize.md", "optimize.png")
 def make_quick(patch, candidates):
     """Try these candidates only, then one other setting, and time them on next to nothing."""
     patch.setattr(script, "get_candidates", lambda: candidates)
-    patch.setattr(search, "get_setting_changes", lambda trial: [{"batch_wordpieces": 512}])
+    patch.setattr(search, "get_setting_changes", lambda trial, base: [{"batch_wordpieces": 512}])
     for name, value in {"ROUNDS": 1, "WORDS": 100, "SENTENCES": 2}.items():
         patch.setattr(trial, name, value)
     patch.setattr(final, "ROUNDS", 1)

@@ -34,7 +34,7 @@ def make_workbench(reference_path, train_corpus, tmp_path):
 def test_windows_are_only_changed_where_they_overlap(make_workbench):
     def get_names(settings=None):
         trial = search.Trial(make_workbench(settings), "transformer", None, None, None, None, None, -1)
-        return {name for change in search.get_setting_changes(trial) for name in change}
+        return {name for change in search.get_setting_changes(trial, {"settings": {}}) for name in change}
 
     assert make_workbench().reference.settings == {"spans": "sent"}
     assert "batch_wordpieces" in get_names()

@@ -297,7 +297,7 @@ def test_an_installed_package_becomes_a_wheel_without_torch(roberta, package_nam
     chosen = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-int8")
     candidates = [candidate for candidate in get_candidates() if candidate.name in chosen]
     monkeypatch.setattr(script, "get_candidates", lambda: candidates)
-    monkeypatch.setattr(search, "get_setting_changes", lambda trial: [{"stride": curated.WINDOW}])
+    monkeypatch.setattr(search, "get_setting_changes", lambda trial, base: [{"stride": curated.WINDOW}])
     for name, value in {"ROUNDS": 1, "WORDS": 100, "SENTENCES": 2}.items():
         monkeypatch.setattr(trial, name, value)
     monkeypatch.setattr(final, "ROUNDS", 1)

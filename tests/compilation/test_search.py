@@ -54,7 +54,7 @@ def optimize_until(moment, log, marker, arguments):
     with pytest.MonkeyPatch.context() as patch:
         use_forkserver(patch)
         make_quick(patch, make_logged_candidates(log))
-        patch.setattr(search, "get_setting_changes", lambda trial: [])
+        patch.setattr(search, "get_setting_changes", lambda trial, base: [])
         if moment == "measure":
             patch.setattr(PipelineProcess, "annotations", stop_in_second)
         elif moment == "copy":  # Everything of the output is there but its manifest.
@@ -110,7 +110,7 @@ def test_killed_search_goes_on(reference_path, compiled_path, train_corpus, dev_
     assert not (tmp_path / "metrics").exists()
 
     make_quick(monkeypatch, make_logged_candidates(log))
-    monkeypatch.setattr(search, "get_setting_changes", lambda trial: [])
+    monkeypatch.setattr(search, "get_setting_changes", lambda trial, base: [])
     report = run_search(*arguments, SearchSettings(Gate(0, 0)))
     assert log.read_text().split() == ["first", "second", "second"]
     assert [row["name"] for row in report["candidates"]] == ["first", "second"]

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from scripts.compiled_transformer.batches import (
     LENGTH_STEP,
+    MOST_WORDPIECES,
     get_fine_step,
     group_windows,
     make_padded_batches,
     pad,
     round_up,
 )
+from scripts.compiled_transformer.wordpieces import Wordpieces
 
 from .strategies import MANY, cut, pieces
 
@@ -64,6 +66,17 @@ def test_padding_keeps_every_wordpiece_and_marks_the_rest(drawn, spare, data):
         assert rows.tolist() == [
             windows_[window] + [padding] * (length - whole.lengths[window]) for window in windows.tolist()
         ]
+
+
+def test_padded_batches_on_a_cpu_are_never_large():
+    whole = Wordpieces(numpy.full(200, 16), *(numpy.arange(200 * 16) for _ in range(3)))
+    settings = {"batch_wordpieces": 100_000, "threads": 1}
+    manifest = {"max_length": 512, "pad_id": 0}
+    on_cpu, on_gpu = (
+        make_padded_batches(whole, manifest, {**settings, "device": device}) for device in ("cpu", "cuda")
+    )
+    assert max(batch.index.size for batch in on_cpu) == MOST_WORDPIECES
+    assert [batch.index.shape for batch in on_gpu] == [(200, 16)]
 
 
 @given(pieces(), st.integers(1, 200))
