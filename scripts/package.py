@@ -35,6 +35,9 @@ name = {name}
 version = {version}
 description = {description}
 dependencies = {requirements}
+authors = [{author}]
+license = {{text = {license}}}
+{urls}
 
 [project.entry-points.spacy_models]
 {name} = {name}
@@ -120,16 +123,24 @@ def make_pyproject(name: str, data: str, meta: Dict[str, Any]) -> str:
     RETURNS (str): The content of pyproject.toml.
     """
     runtime = f"{name}.{RUNTIME.name}"
+    author = {key: meta[field] for key, field in (("name", "author"), ("email", "email")) if meta.get(field)}
+    url = meta.get("url")
     values = {
         "name": name,
         "version": meta["version"],
         "description": meta.get("description") or "",
         "requirements": meta["requirements"],
+        "license": meta.get("license") or "",
         "packages": [name, runtime],
         "data": ["meta.json", f"{data}/**/*"],
     }
     factories = "\n".join(f"{factory} = {json.dumps(f'{runtime}.{place}')}" for factory, place in FACTORIES.items())
-    return PYPROJECT.format(**{key: json.dumps(value) for key, value in values.items()}, factories=factories)
+    return PYPROJECT.format(
+        **{key: json.dumps(value) for key, value in values.items()},
+        author=f"{{{', '.join(f'{key} = {json.dumps(value)}' for key, value in author.items())}}}" if author else "",
+        urls=f"urls = {{Homepage = {json.dumps(url)}}}" if url else "",
+        factories=factories,
+    )
 
 
 def build_wheel(folder: Path) -> str:

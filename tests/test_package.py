@@ -9,6 +9,7 @@ import sys
 import venv
 import zipfile
 from email.parser import Parser
+from email.utils import parseaddr
 from importlib.metadata import version
 
 import pytest
@@ -135,11 +136,19 @@ def test_missing_pipeline(tmp_path):
 
 
 def test_name_that_has_the_language_already(compiled_path, tmp_path):
-    result = run_command(package_cli, compiled_path, tmp_path / "packages", "en_tiny", "1.0.0")
+    pipeline = shutil.copytree(compiled_path, tmp_path / "pipeline")
+    meta = srsly.read_json(pipeline / "meta.json")
+    author = {"author": 'Zoë "Z" Doe', "email": "zoe@example.org", "url": "https://example.org", "license": "CC BY 4.0"}
+    srsly.write_json(pipeline / "meta.json", {**meta, **author})
+    result = run_command(package_cli, pipeline, tmp_path / "packages", "en_tiny", "1.0.0")
     assert result.exit_code == 0, result.output
     (wheel,) = (tmp_path / "packages").glob("*/dist/*.whl")
     assert wheel == tmp_path / "packages" / "en_tiny-1.0.0" / "dist" / "en_tiny-1.0.0-py3-none-any.whl"
-    assert read_metadata(wheel)["Name"] == "en_tiny"
+    metadata = read_metadata(wheel)
+    assert metadata["Name"] == "en_tiny"
+    assert parseaddr(metadata["Author-email"]) == (author["author"], author["email"])
+    assert metadata["License"] == author["license"]
+    assert metadata["Project-URL"] == f"Homepage, {author['url']}"
 
 
 def test_build_that_fails_leaves_the_wheel_before(compiled_path, tmp_path):
