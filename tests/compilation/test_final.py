@@ -1,10 +1,34 @@
 """The final: candidates and the reference in the same rounds, so that noise does not choose."""
 
+import contextlib
+import subprocess
+import sys
+
 import numpy
 import pytest
 
-from scripts.compilation.final import choose_finalists, is_noisy, summarize_rounds
+from scripts.benchmarking.process import PipelineProcess
+from scripts.common.corpora import read_corpus
+from scripts.compilation import trial as trial_module
+from scripts.compilation.candidates import Workbench
+from scripts.compilation.final import choose_finalists, hold_final, is_noisy, summarize_rounds
+from scripts.compilation.gate import Gate
+from scripts.compilation.reference import load_reference
 from scripts.compilation.selection import choose
+from scripts.compiled_transformer.cpu import available_cores
+
+from .searches import SAFE
+
+# Keeps a core busy, then idle, for a tenth of a second to a second each.
+BURN = """
+import random, sys, time
+random.seed(int(sys.argv[1]))
+while True:
+    end = time.perf_counter() + random.uniform(0.1, 1)
+    while time.perf_counter() < end:
+        pass
+    time.sleep(random.uniform(0.1, 1))
+"""
 
 
 def make_row(name, words_per_second, speedup, **fields):
@@ -47,3 +71,35 @@ def test_busy_machine_is_said():
     busy = make_row("b", 1.0, 1.0) | summarize_rounds("throughput", [100.0, 40.0], [900.0, 350.0])
     assert not is_noisy([quiet]) and is_noisy([busy]) and not is_noisy([make_row("c", 1.0, 1.0)])
     assert quiet["speedup"] == pytest.approx(9.0)
+
+
+@contextlib.contextmanager
+def busy_cores():
+    """Keep each core busy at random."""
+    burners = [subprocess.Popen([sys.executable, "-c", BURN, str(number)]) for number in range(available_cores())]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+@pytest.mark.slow
+def test_choice_stands_beside_processes_that_burn_cores(reference_path, train_corpus, tmp_path, monkeypatch):
+    """One candidate that runs its windows together and one that runs each alone, in ten finals."""
+    monkeypatch.setattr(trial_module, "WORDS", 600)
+    workbench = Workbench(load_reference(reference_path), read_corpus(train_corpus), [], 0.0, tmp_path)
+    with PipelineProcess(reference_path) as process:
+        trial = trial_module.start_trial(workbench, process, train_corpus, Gate(), "throughput", -1)
+        folder = trial_module.build_candidate(trial, SAFE, {})
+        chosen = []
+        with busy_cores():
+            for _ in range(10):
+                rows = [
+                    make_row("alone", 1.0, 1.0, folder=folder, settings={"batch_wordpieces": 1}),
+                    make_row("together", 1.0, 1.0, folder=folder),
+                ]
+                hold_final(trial, rows, silent=True)
+                chosen.append(choose(rows, "throughput"))
+    assert chosen.count("together") >= 9
