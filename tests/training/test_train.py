@@ -70,6 +70,18 @@ def assert_untouched(folder):
         assert {path.name: path.read_text() for path in (folder / name).iterdir()} == {"meta.json": "old"}
 
 
+def test_config_for_gpus_trains_a_little_on_the_cpu(tiny_corpus, tiny_encoder, tmp_path):
+    """In overlapping windows, with accumulated gradients, and without the mixed precision that takes a GPU."""
+    options = (*STEPS, "--components.transformer.model.mixed_precision", "false")
+    result = run_train(ROOT / "configs" / "full.cfg", tiny_corpus, tiny_encoder, tmp_path / "training", *options)
+    assert result.exit_code == 0, result.output
+    nlp = spacy.load(tmp_path / "training" / "model-best")
+    assert nlp.pipe_names == ["transformer", "ner"]
+    assert set(nlp.get_pipe("ner").labels) == {"LOC", "MISC", "ORG", "PER"}
+    tokens = " ".join(["word"] * 150)  # More than one window.
+    assert nlp(tokens)._.trf_data.model_output.last_hidden_state.shape[0] == 2
+
+
 def test_training_replaces_the_models(tiny_corpus, tiny_encoder, old_training):
     options = (*STEPS, "--system.seed", 3, "--training.dropout", 0.25)
     result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *options)
