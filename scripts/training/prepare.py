@@ -10,6 +10,7 @@ from spacy.cli._util import setup_gpu, show_validation_error
 from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
+from thinc.api import Config
 from wasabi import msg
 
 from ..common.console import UserError
@@ -43,7 +44,10 @@ def make_pipeline(settings: TrainingSettings, *, silent: bool = False) -> Langua
     overrides = {**corpora, "paths.encoder": str(encoder), **settings.overrides}
     setup_gpu(gpu, silent=silent)
     with show_validation_error(settings.config):
-        nlp = init_nlp(load_config(settings.config, overrides=overrides), use_gpu=gpu)
+        config = load_config(settings.config, overrides=overrides)
+        if gpu < 0:
+            check_precision(config, settings.config)
+        nlp = init_nlp(config, use_gpu=gpu)
     if trains_in_bf16(gpu, settings.fp32):
         if not silent:
             msg.info("Training with bfloat16 products: the hardware has them")
@@ -66,6 +70,20 @@ def check_input(settings: TrainingSettings) -> Dict[str, str]:
     read_corpus(train, purpose="learned from")
     read_corpus(dev)
     return {"paths.train": str(train), "paths.dev": str(dev)}
+
+
+def check_precision(config: Config, path: Path) -> None:
+    """Check that nothing in a config takes a GPU.
+
+    path (Path): The config's file.
+    RAISES (UserError): If a component is to train in thinc's mixed precision.
+    """
+    for name, block in config["components"].items():
+        if isinstance(block.get("model"), dict) and block["model"].get("mixed_precision"):
+            raise UserError(
+                f"The component {name!r} of {path} trains in mixed precision, which takes a GPU. Give `--gpu 0`, or "
+                f"`--components.{name}.model.mixed_precision false`."
+            )
 
 
 def trains_in_bf16(gpu: int, fp32: bool) -> bool:

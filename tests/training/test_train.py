@@ -72,8 +72,10 @@ def assert_untouched(folder):
 
 def test_config_for_gpus_trains_a_little_on_the_cpu(tiny_corpus, tiny_encoder, tmp_path):
     """In overlapping windows, with accumulated gradients, and without the mixed precision that takes a GPU."""
-    options = (*STEPS, "--components.transformer.model.mixed_precision", "false")
-    result = run_train(ROOT / "configs" / "full.cfg", tiny_corpus, tiny_encoder, tmp_path / "training", *options)
+    arguments = (ROOT / "configs" / "full.cfg", tiny_corpus, tiny_encoder, tmp_path / "training", *STEPS)
+    option = "--components.transformer.model.mixed_precision"
+    assert_refused(run_train(*arguments), "full.cfg trains in mixed precision, which takes a GPU", f"{option} false")
+    result = run_train(*arguments, option, "false")
     assert result.exit_code == 0, result.output
     nlp = spacy.load(tmp_path / "training" / "model-best")
     assert nlp.pipe_names == ["transformer", "ner"]
