@@ -6,12 +6,14 @@ from typing import Any, List
 
 import srsly
 from spacy.pipeline.tok2vec import Tok2VecListener
-from thinc.api import Config
+from thinc.api import Config, Model
 
-from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
+from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY, IN_TENSOR
+from ..compiled_transformer.listener import LISTENER, build_listener
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from .artefact_writer import Artefact
 from .compilable import Compilable
+from .tensors import choose_place
 
 # In the names of their architectures.
 LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeightingListener")
@@ -20,34 +22,49 @@ LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeigh
 def save_skeleton(reference: Compilable, folder: Path) -> None:
     """Save everything of a compiled pipeline but the encoder.
 
-    Every listener becomes spaCy's own `Tok2VecListener`, in the models and in the config, and every "ner"
-    the faster "greedy_ner"; all weights stay as they were. The loaded reference is changed by this and must not be used
-    afterwards; its folder is not touched.
+    Every listener becomes spaCy's own `Tok2VecListener`, or that of the runtime if another component writes `doc.tensor`,
+    in the models and in the config, and every "ner" the faster "greedy_ner"; all weights stay as they were. The loaded
+    reference is changed by this and must not be used afterwards; its folder is not touched.
 
     reference (Compilable): The trained pipeline.
     folder (Path): The folder to write.
     """
     name = reference.transformer.name
+    place = choose_place(reference.nlp, name)
     for component, listeners in reference.listeners.items():
         model = reference.nlp.get_pipe(component).model
         for layer, upstream in listeners:
-            model.replace_node(layer, Tok2VecListener(upstream, reference.width))
-    config = make_config(reference)
+            model.replace_node(layer, make_listener(upstream, reference.width, place))
+    config = make_config(reference, place)
     reference.nlp.to_disk(folder, exclude=[name])
     config.to_disk(folder / "config.cfg")
 
 
-def make_config(reference: Compilable) -> Config:
-    """Change a trained pipeline's config: the compiled component and spaCy's own listeners."""
+def make_listener(upstream: str, width: int, place: str) -> Model:
+    """Make the layer that reads the compiled vectors.
+
+    upstream (str): Name of the transformer component, or "*".
+    width (int): Of the vectors.
+    place (str): Where they are put, see `choose_place`.
+    """
+    return Tok2VecListener(upstream, width) if place == IN_TENSOR else build_listener(width)
+
+
+def make_config(reference: Compilable, place: str) -> Config:
+    """Change a trained pipeline's config: the compiled component and what listens to it.
+
+    place (str): Where the compiled vectors are put, see `choose_place`.
+    """
     config = reference.nlp.config.copy()
     components = config["components"]
     components[reference.transformer.name] = {
         "factory": FACTORY,
         **DEFAULT_CONFIG,
         **reference.settings,
+        "vectors_in": place,
     }
     for component in reference.listeners:
-        components[component] = replace_listeners(components[component], reference.width)
+        components[component] = replace_listeners(components[component], reference.width, place)
     use_greedy_ner(config)
     # They are for training, and would make the wheel require the package that they come from.
     config["initialize"].get("components", {}).pop(reference.transformer.name, None)
@@ -64,17 +81,19 @@ def use_greedy_ner(config: Config) -> None:
             component["factory"] = GREEDY_NER
 
 
-def replace_listeners(block: Any, width: int) -> Any:
+def replace_listeners(block: Any, width: int, place: str) -> Any:
     """Copy a config block with every transformer listener in it replaced."""
     if not isinstance(block, dict):
         return block
     if any(name in str(block.get("@architectures")) for name in LISTENERS):
+        if place != IN_TENSOR:
+            return {"@architectures": LISTENER, "width": width}
         return {
             "@architectures": "spacy.Tok2VecListener.v1",
             "width": width,
             "upstream": block.get("upstream", "*"),
         }
-    return {key: replace_listeners(value, width) for key, value in block.items()}
+    return {key: replace_listeners(value, width, place) for key, value in block.items()}
 
 
 def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path) -> None:

@@ -1,7 +1,6 @@
-"""The files of a compiled encoder: manifest, digests, and which of two artefacts this CPU runs."""
+"""The files of a compiled encoder: names, digests, and which of two artefacts this CPU runs."""
 
 import hashlib
-import json
 import warnings
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -15,36 +14,19 @@ PADDED_INPUTS = ("input_ids", "attention_mask")  # A window in each row
 PACKED_INPUTS = ("input_ids", "position_ids", "segments")  # Several windows in a row, see `packing.py`
 MANIFEST = "engine.json"
 TOKENIZER = "tokenizer.json"
+ENGINE_FILES = {
+    "onnxruntime": ("encoder.onnx",),
+    "openvino": ("encoder.xml", "encoder.bin"),
+    "torch": ("config.json", "model.safetensors"),
+}
 PORTABLE = "portable-"  # Prefix of the files of a second artefact that runs on any CPU.
-
-
-def read_manifest(data: bytes, where: str) -> Dict[str, Any]:
-    """Read a manifest that this version of the code can run.
-
-    data (bytes): The content of engine.json.
-    where (str): What it belongs to, for messages.
-    RAISES (ValueError): If it is of a newer format than this code knows.
-    """
-    manifest = json.loads(data)
-    if manifest.get("format", FORMAT) > FORMAT:
-        # Of several copies in a process the one that was imported first runs all pipelines.
-        package = __name__.partition(".")[0]
-        owner = "this project" if package == "scripts" else f"the package {package}"
-        raise ValueError(
-            f"The compiled transformer in {where} has format {manifest['format']}, and the code that runs it, that of "
-            f"{owner}, knows formats up to {FORMAT}. Upgrade {owner}, or load this pipeline before any other compiled one."
-        )
-    manifest.setdefault("inputs", list(PADDED_INPUTS))  # Format 1 had no other.
-    return manifest
 
 
 def read_file(folder: Path, name: str) -> bytes:
     """Read one of the files that a manifest names.
 
-    RAISES (ValueError): If the file is missing, or its name leads out of the folder.
+    RAISES (ValueError): If the file is missing.
     """
-    if Path(name).name != name:
-        raise ValueError(f"{MANIFEST} in {folder} names a file outside its folder: {name!r}. Don't use this pipeline.")
     if not (folder / name).is_file():
         raise ValueError(f"{name} is missing in {folder}. Copy the whole pipeline again.")
     return (folder / name).read_bytes()

@@ -1,8 +1,7 @@
 """The component `compiled_transformer`, and its settings."""
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
+from concurrent.futures import Future
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import srsly
 from spacy import util
@@ -13,15 +12,18 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from .ahead import encode_ahead
 from .batches import LENGTH_STEP
 from .cpu import get_threads
 from .encoder import CompiledEncoder
+from .listener import KEY
 from .model import NO_TRAINING, stream_vectors
 from .remote import is_url
 
 FACTORY = "compiled_transformer"
 SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
+IN_TENSOR, IN_USER_DATA = PLACES = ("doc.tensor", "doc.user_data")
 DEFAULT_CONFIG = {
     "model": {"@architectures": "compiled-transformers.CompiledTransformer.v1"},
     "spans": "strided",
@@ -32,6 +34,7 @@ DEFAULT_CONFIG = {
     "warm_up_lengths": [],
     "device": "cpu",
     "remote": None,
+    "vectors_in": IN_TENSOR,
 }
 
 
@@ -47,6 +50,7 @@ def make_compiled_transformer(
     warm_up_lengths: List[int],
     device: str,
     remote: Optional[str],
+    vectors_in: str,
 ) -> "CompiledTransformer":
     """Construct a compiled transformer; the encoder itself comes from disk or bytes.
 
@@ -64,6 +68,8 @@ def make_compiled_transformer(
     device (str): "cpu" or "cuda".
     remote (Optional[str]): URL of a service that encodes instead of this process (`scripts.serve --encoder-only`), such
         as "http://127.0.0.1:8000". Then no engine runs here, and only the manifest is read.
+    vectors_in (str): Where the Docs have the vectors, and listeners look for them: "doc.tensor", or "doc.user_data" in a
+        pipeline with another component that writes `doc.tensor`. It is chosen when the pipeline is compiled.
     """
     settings = {
         "spans": spans,
@@ -74,6 +80,7 @@ def make_compiled_transformer(
         "warm_up_lengths": warm_up_lengths,
         "device": device,
         "remote": remote,
+        "vectors_in": vectors_in,
     }
     check_settings(settings)
     model.attrs.update(settings)
@@ -85,7 +92,7 @@ def check_settings(settings: Dict[str, Any]) -> None:
 
     RAISES (ValueError): With the setting, its value and what is allowed.
     """
-    for name, allowed in (("spans", SPANS), ("device", DEVICES)):
+    for name, allowed in (("spans", SPANS), ("device", DEVICES), ("vectors_in", PLACES)):
         if settings[name] not in allowed:
             raise ValueError(
                 f"Setting {name!r} of the compiled transformer is {settings[name]!r}. "
@@ -116,7 +123,10 @@ def check_settings(settings: Dict[str, Any]) -> None:
 
 
 class CompiledTransformer(Tok2Vec):
-    """Set `doc.tensor` to token vectors from a compiled encoder, for Tok2VecListener layers downstream."""
+    """Set `doc.tensor` to token vectors from a compiled encoder, for Tok2VecListener layers downstream.
+
+    Where that is another component's, they are in `doc.user_data`, for the layers of `listener`.
+    """
 
     def __init__(
         self,
@@ -166,21 +176,25 @@ class CompiledTransformer(Tok2Vec):
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Encode the next batch while the components downstream work on this one, unless all have one thread together.
 
+        With a batch size of 1 nothing is read before the Doc before it was given out: it may depend on what comes of that.
+
         stream (Iterable[Doc]): The Docs.
         batch_size (int): Docs of a batch.
         YIELDS (Doc): The Docs in order.
         """
-        if self.has_one_thread:
+        if batch_size == 1 or self.has_one_thread:
             yield from super().pipe(stream, batch_size=batch_size)
             return
-        with ThreadPoolExecutor(1) as executor:
-            running: Deque[Tuple[List[Doc], Future]] = deque()
-            for batch in util.minibatch(stream, size=batch_size):
-                running.append((batch, executor.submit(self.predict, batch)))
-                if len(running) > 1:
-                    yield from self._finish(*running.popleft())
-            while running:
-                yield from self._finish(*running.popleft())
+        for docs, vectors in encode_ahead(stream, batch_size, self.predict):
+            yield from self._finish(docs, vectors)
+
+    def set_annotations(self, docs: Sequence[Doc], tokvecses: Sequence[Floats2d]) -> None:
+        """Put token vectors where the listeners look for them."""
+        if self.model.attrs["vectors_in"] == IN_TENSOR:
+            super().set_annotations(docs, tokvecses)
+            return
+        for doc, vectors in zip(docs, tokvecses):
+            doc.user_data[KEY] = vectors
 
     def _finish(self, docs: List[Doc], vectors: Future) -> List[Doc]:
         """Annotate the Docs of a batch."""

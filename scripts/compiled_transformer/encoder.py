@@ -1,8 +1,6 @@
 """The artefact in memory, and its engines, started once in each process."""
 
 import json
-import os
-import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,19 +10,21 @@ import srsly
 from thinc.shims import Shim
 from thinc.types import Floats3d
 
+from .ahead import submit
 from .artefact import (
     MANIFEST,
     PACKED_INPUTS,
     choose_artefact,
     get_digest,
     read_file,
-    read_manifest,
 )
 from .batches import Batch, make_padded_batches
 from .cpu import get_threads
 from .engines import Engine, make_inputs, start_engine
+from .manifest import read_manifest
 from .observation import Observer
 from .packing import make_packed_batches
+from .processes import LOCK, Engines
 from .remote import RemoteEncoder, get_encoder_id
 from .segmentation import Segmentation, read_segmentation
 from .wordpieces import Wordpieces
@@ -37,16 +37,12 @@ class CompiledEncoder(Shim):
     in memory: engines are started when they are first used, again in every process, and when the pipeline is saved.
     """
 
-    _lock = threading.Lock()  # Of all encoders: engines are started one after the other.
-
     def __init__(self) -> None:
         super().__init__(None)
         self.manifest: Dict[str, Any] = {}
         self._files: Dict[str, bytes] = {}
         self._artefact: Optional[Tuple] = None  # What `choose_artefact` chose for this CPU
-        self._engines: Dict[
-            Tuple, Any
-        ] = {}  # Engine by process and what `get_engine` takes; RemoteEncoder by process, URL
+        self._engines = Engines()
         self.observer = Observer()
 
     def from_disk(self, folder: Path, manifest_only: bool = False) -> "CompiledEncoder":
@@ -66,12 +62,17 @@ class CompiledEncoder(Shim):
     def from_bytes(self, data: bytes, manifest_only: bool = False) -> "CompiledEncoder":
         """Use the files from `CompiledTransformer.to_bytes`."""
         files = srsly.msgpack_loads(data)
+        if not isinstance(files, dict) or MANIFEST not in files:
+            raise ValueError(f"There is no {MANIFEST} in the bytes: not a compiled transformer, or saved without it.")
         manifest = read_manifest(files.pop(MANIFEST), "the bytes")
         if manifest_only:
             return self._use_remote(manifest)
         return self._use(manifest, files, "the bytes")
 
     def _use(self, manifest: Dict[str, Any], files: Dict[str, bytes], where: str) -> "CompiledEncoder":
+        unknown = sorted(map(str, files.keys() - manifest["files"].keys()))
+        if unknown:
+            raise ValueError(f"{MANIFEST} in {where} doesn't describe {', '.join(unknown)}. Don't use this pipeline.")
         for name, digest in manifest["files"].items():
             if name not in files:
                 raise ValueError(f"{name} is missing in {where}. Copy the whole pipeline again.")
@@ -84,13 +85,13 @@ class CompiledEncoder(Shim):
         self._files = files
         self.segmentation: Segmentation = read_segmentation(manifest, files)
         self._artefact = None
-        self._engines = {}
+        self._engines = Engines()
         return self
 
     def _use_remote(self, manifest: Dict[str, Any]) -> "CompiledEncoder":
         self.manifest = manifest
         self._files = {}
-        self._engines = {}
+        self._engines = Engines()
         return self
 
     def read_files(self) -> Dict[str, bytes]:
@@ -128,7 +129,7 @@ class CompiledEncoder(Shim):
         with ThreadPoolExecutor(streams) as executor:
             running: Deque[Future] = deque()
             for batch in batches:
-                running.append(executor.submit(engine, batch.inputs))
+                running.append(submit(executor, engine, batch.inputs))
                 # No more than the next ones: their outputs wait in memory.
                 if len(running) > streams:
                     yield running.popleft().result()
@@ -162,12 +163,8 @@ class CompiledEncoder(Shim):
             length = (
                 None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
             )
-        key = (os.getpid(), device, threads, streams, length)
-        if key not in self._engines:
-            with self._lock:
-                if key not in self._engines:
-                    self._engines[key] = start_engine(manifest, files, device, threads, streams, length)
-        return self._engines[key]
+        settings = (device, threads, streams, length)
+        return self._engines.get(manifest["engine"], settings, lambda: start_engine(manifest, files, *settings))
 
     def get_artefact(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
         """Choose what this CPU runs, once, see `choose_artefact`.
@@ -176,7 +173,7 @@ class CompiledEncoder(Shim):
         """
         self.check_loaded()
         if self._artefact is None:
-            with self._lock:
+            with LOCK:
                 if self._artefact is None:
                     self._artefact = choose_artefact(self.manifest, self._files)
         return self._artefact
@@ -186,12 +183,11 @@ class CompiledEncoder(Shim):
 
         settings (Dict[str, Any]): The component's.
         """
-        key = (os.getpid(), settings["remote"])
-        with self._lock:
-            if key not in self._engines:
-                encoder_id = get_encoder_id(self.manifest, settings)
-                self._engines[key] = RemoteEncoder(settings["remote"], encoder_id, self.manifest["width"])
-        return self._engines[key]
+
+        def start() -> RemoteEncoder:
+            return RemoteEncoder(settings["remote"], get_encoder_id(self.manifest, settings), self.manifest["width"])
+
+        return self._engines.get("remote", (settings["remote"],), start)
 
     def check_loaded(self) -> None:
         """Check that there is an artefact.
@@ -202,7 +198,7 @@ class CompiledEncoder(Shim):
             raise ValueError("The compiled transformer has no encoder yet. Load a pipeline that has: spacy.load(PATH).")
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, "_artefact": None, "_engines": {}, "observer": Observer()}
+        return {**self.__dict__, "_artefact": None, "_engines": Engines(), "observer": Observer()}
 
     def to_bytes(self) -> bytes:
         """Put all files into msgpack."""

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional
 
@@ -11,6 +12,7 @@ from thinc.types import Floats3d
 
 from .batches import Inputs
 from .cpu import count_affine_cores
+from .processes import INHERITED
 
 Engine = Callable[[Inputs], Floats3d]
 
@@ -139,6 +141,14 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
     from safetensors.torch import load
     from transformers import AutoConfig, AutoModel
 
+    if device == "cpu" and threads > streams and "torch" in INHERITED:
+        warnings.warn(
+            "This process was forked from one in which torch had computed, and can use only one of its threads. Make the "
+            "first call of the pipeline after the fork, or load the pipeline in the process that uses it.",
+            stacklevel=2,
+        )
+        threads = streams
+        torch.set_num_threads(1)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
     config = json.loads(files["config.json"])

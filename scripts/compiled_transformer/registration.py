@@ -8,6 +8,7 @@ from spacy.language import Language
 from spacy.util import registry
 
 from . import component, ner
+from .listener import LISTENER, build_listener
 from .model import build_compiled_transformer
 
 ARCHITECTURE = "compiled-transformers.CompiledTransformer.v1"
@@ -20,7 +21,7 @@ def register() -> None:
     register_component(
         component.FACTORY,
         component.make_compiled_transformer,
-        {ARCHITECTURE: build_compiled_transformer},
+        {ARCHITECTURE: build_compiled_transformer, LISTENER: build_listener},
         assigns=["doc.tensor"],
         default_config=component.DEFAULT_CONFIG,
     )

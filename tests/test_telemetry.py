@@ -1,0 +1,119 @@
+"""Nothing phones home, and nothing is written but what was asked for."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+
+from . import helpers
+from .service.service_process import Service
+from .watched import Watch
+
+TIMEOUT = 300
+
+CALLS = """
+import json, sys
+import spacy
+from scripts import compiled_transformer
+
+paths, text = json.loads(sys.argv[1])
+for path in paths:
+    nlp = spacy.load(path, config={"components.transformer.warm_up_lengths": [16]})
+    list(nlp.pipe([text] * 10, batch_size=4))
+    nlp.get_pipe("transformer").to_bytes()
+"""
+PHONES = """
+import pathlib, socket
+try:
+    socket.getaddrinfo("analytics.invalid", 443)
+except OSError:
+    pass
+try:
+    socket.create_connection(("192.0.2.1", 9), timeout=0.01)
+except OSError:
+    pass
+socket.create_server(("127.0.0.1", 0))
+(pathlib.Path.home() / "id").write_text("1")
+"""
+
+
+def run(watch: Watch, *arguments: Any) -> None:
+    command = [sys.executable, *map(str, arguments)]
+    process = subprocess.run(
+        command, cwd=helpers.ROOT, env=watch.environment, capture_output=True, text=True, timeout=TIMEOUT
+    )
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.fixture
+def watch(tmp_path) -> Watch:
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    return Watch(folder, places=[helpers.ROOT])
+
+
+@pytest.fixture(scope="module")
+def openvino_path(reference_path, tmp_path_factory) -> Path:
+    return helpers.compile_reference(reference_path, tmp_path_factory.mktemp("openvino"), "openvino")
+
+
+def test_the_watch_sees_what_phones_home(watch):
+    run(watch, "-c", PHONES)
+    found: List[Any] = watch.read()
+    assert [line[0] for line in found[:-1]] == ["socket.getaddrinfo", "socket.connect", "open"]
+    assert found[-1] == str(watch.home / "id")
+
+
+def test_loading_and_calling_phones_nobody(compiled_path, openvino_path, watch):
+    run(watch, "-c", CALLS, json.dumps([[str(compiled_path), str(openvino_path)], "Ada met Karl in Bergen ."]))
+    assert watch.read() == []
+
+
+@pytest.mark.slow
+def test_optimize_phones_nobody(reference_path, dev_corpus, watch):
+    """With what it builds each kind of engine with."""
+    folder = watch.record.parent
+    command = [
+        "-m",
+        "scripts.optimize",
+        reference_path,
+        folder / "compiled",
+        "--dev",
+        dev_corpus,
+        "--train",
+        dev_corpus,
+    ]
+    candidates = "onnxruntime-int8,openvino-int8,torch-fp32"
+    run(watch, *command, "--metrics", folder / "metrics", "--candidates", candidates)
+    assert watch.read() == []
+
+
+@pytest.fixture
+def ray_watch(tmp_path) -> Watch:
+    """Ray's sockets, whose names must be short, are in a folder of their own."""
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    return Watch(folder, [Path(tempfile.gettempdir())], [helpers.ROOT])
+
+
+@pytest.mark.slow
+def test_annotate_phones_nobody(openvino_path, ray_watch):
+    pytest.importorskip("ray")
+    folder = ray_watch.record.parent
+    (folder / "texts.txt").write_text("Ada met Karl in Bergen .\n" * 20)
+    run(ray_watch, "-m", "scripts.annotate", openvino_path, folder / "texts.txt", folder / "rows.jsonl")
+    assert ray_watch.read() == []
+
+
+@pytest.mark.slow
+def test_serve_phones_nobody(openvino_path, ray_watch):
+    pytest.importorskip("ray")
+    with Service(openvino_path, **ray_watch.environment) as service:
+        status, _ = service.post("/entities", {"text": "Ada met Karl in Bergen ."})
+        assert status == 200
+        service.stop()
+    assert ray_watch.read() == []
