@@ -2,19 +2,19 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import srsly
-from spacy.pipeline.tok2vec import Tok2VecListener
+from spacy.util import registry
 from thinc.api import Config
 
 from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
+from ..compiled_transformer.pooling import MEAN
+from ..compiled_transformer.registration import LISTENER as POOLED_LISTENER
 from .artefact_writer import Artefact
-from .compilable import Compilable
-
-# In the names of their architectures.
-LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeightingListener")
+from .compilable import Compilable, Listener, get_pooling, is_listener, list_poolings
+from .leftovers import get_kept_requirements
 
 
 def save_skeleton(reference: Compilable, folder: Path) -> None:
@@ -30,11 +30,14 @@ def save_skeleton(reference: Compilable, folder: Path) -> None:
     name = reference.transformer.name
     for component, listeners in reference.listeners.items():
         model = reference.nlp.get_pipe(component).model
-        for layer, upstream in listeners:
-            model.replace_node(layer, Tok2VecListener(upstream, reference.width))
+        for listener in listeners:
+            model.replace_node(
+                listener.layer, registry.resolve({"listener": make_block(reference, listener)})["listener"]
+            )
     config = make_config(reference)
     reference.nlp.to_disk(folder, exclude=[name])
     config.to_disk(folder / "config.cfg")
+    write_requirements(folder, get_kept_requirements(reference.nlp))
 
 
 def make_config(reference: Compilable) -> Config:
@@ -47,7 +50,7 @@ def make_config(reference: Compilable) -> Config:
         **reference.settings,
     }
     for component in reference.listeners:
-        components[component] = replace_listeners(components[component], reference.width)
+        components[component] = replace_listeners(components[component], reference)
     use_greedy_ner(config)
     # They are for training, and would make the wheel require the package that they come from.
     config["initialize"].get("components", {}).pop(reference.transformer.name, None)
@@ -64,17 +67,32 @@ def use_greedy_ner(config: Config) -> None:
             component["factory"] = GREEDY_NER
 
 
-def replace_listeners(block: Any, width: int) -> Any:
+def replace_listeners(block: Any, reference: Compilable) -> Any:
     """Copy a config block with every transformer listener in it replaced."""
     if not isinstance(block, dict):
         return block
-    if any(name in str(block.get("@architectures")) for name in LISTENERS):
+    if is_listener(block):
+        pooling = get_pooling(block.get("pooling", {}).get("@layers", MEAN))
+        return make_block(reference, Listener(None, block.get("upstream", "*"), pooling))
+    return {key: replace_listeners(value, reference) for key, value in block.items()}
+
+
+def make_block(reference: Compilable, listener: Listener) -> Dict[str, Any]:
+    """Describe what takes the place of a transformer listener: spaCy's own, unless there are several ways of pooling."""
+    poolings = list_poolings(reference)
+    if len(poolings) == 1:
         return {
             "@architectures": "spacy.Tok2VecListener.v1",
-            "width": width,
-            "upstream": block.get("upstream", "*"),
+            "width": reference.width,
+            "upstream": listener.upstream,
         }
-    return {key: replace_listeners(value, width) for key, value in block.items()}
+    return {
+        "@architectures": POOLED_LISTENER,
+        "width": reference.width,
+        "upstream": listener.upstream,
+        "pooling": poolings.index(listener.pooling),
+        "n_poolings": len(poolings),
+    }
 
 
 def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path) -> None:
@@ -87,7 +105,8 @@ def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path)
     """
     shutil.copytree(skeleton, folder)
     shutil.move(artefact.folder, folder / transformer)
-    write_requirements(folder, artefact.manifest["requirements"])
+    kept = srsly.read_json(folder / "meta.json")["requirements"]
+    write_requirements(folder, [*artefact.manifest["requirements"], *kept])
 
 
 def write_requirements(folder: Path, requirements: List[str]) -> None:

@@ -35,6 +35,22 @@ def make_padded_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settin
     ]
 
 
+def make_exact_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any]) -> List[Batch]:
+    """Put windows of the very same length together, for encoders that see padding, such as ConvBERT.
+
+    manifest (Dict[str, Any]): Says the "pad_id" of the padding wordpiece, which no batch has.
+    settings (Dict[str, Any]): The component's.
+    """
+    budget = get_budget(wordpieces, settings)
+    batches = []
+    for length in numpy.unique(wordpieces.lengths)[::-1].tolist():
+        windows = numpy.flatnonzero(wordpieces.lengths == length)
+        step = max(1, budget // length)
+        parts = (windows[start : start + step] for start in range(0, len(windows), step))
+        batches.extend(pad(wordpieces, part, length, manifest["pad_id"]) for part in parts)
+    return batches
+
+
 def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
     """Divide few wordpieces among the threads: one thread each does more together than all threads on one micro-batch.
 

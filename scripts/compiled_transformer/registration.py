@@ -8,9 +8,11 @@ from spacy.language import Language
 from spacy.util import registry
 
 from . import component, ner
+from .listener import build_pooled_listener
 from .model import build_compiled_transformer
 
 ARCHITECTURE = "compiled-transformers.CompiledTransformer.v1"
+LISTENER = "compiled-transformers.PooledListener.v1"
 # All copies share one lock: two threads may import two of them at once.
 LOCK = catalogue.REGISTRY.setdefault(("compiled-transformers", "registration"), threading.RLock())
 
@@ -20,7 +22,7 @@ def register() -> None:
     register_component(
         component.FACTORY,
         component.make_compiled_transformer,
-        {ARCHITECTURE: build_compiled_transformer},
+        {ARCHITECTURE: build_compiled_transformer, LISTENER: build_pooled_listener},
         assigns=["doc.tensor"],
         default_config=component.DEFAULT_CONFIG,
     )
