@@ -55,6 +55,13 @@ class Compilable(Protocol):
     def max_length(self) -> int:
         """Most wordpieces of a window, special ones included."""
 
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Check that the compiled pipeline will make the pieces that the trained one makes.
+
+        docs (List[Doc]): Real text.
+        RAISES (UserError): If it won't.
+        """
+
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Make windows of text as the pipeline does, to calibrate with.
 

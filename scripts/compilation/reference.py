@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy
 import spacy
@@ -25,6 +25,7 @@ from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
 from .curated import FACTORY as CURATED
 from .curated import check_curated, read_curated
 from .export import get_padding_position
+from .fast_tokenizers import check_ids, make_fast, refuse
 from .leftovers import find_own_transformers, join_names
 from .token_types import fold_token_types
 
@@ -47,11 +48,12 @@ class Reference:
 
     @cached_property
     def encoder(self) -> PreTrainedModel:
-        return fold_token_types(self.transformer.model.transformer, self.tokenizer)
+        return fold_token_types(self.transformer.model.transformer, self.transformer.model.tokenizer)
 
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerFast:
-        return self.transformer.model.tokenizer
+    @cached_property
+    def tokenizer(self) -> Optional[PreTrainedTokenizerFast]:
+        """The tokenizer, made a fast one."""
+        return make_fast(self.transformer.model.tokenizer)
 
     @property
     def width(self) -> int:
@@ -83,6 +85,10 @@ class Reference:
             cuts = get_windows([doc], "sent" if reads_sentences else "strided", window, window)
             texts.extend(doc[start:end].text for start, end in cuts)
         return texts
+
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Check that a tokenizer which was made fast makes the wordpieces of the trained one."""
+        check_ids(self.transformer.model.tokenizer, self.tokenizer, self.cut_texts(docs), self.path)
 
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Tokenize windows without overlap, spread over all Docs."""
@@ -117,13 +123,11 @@ def load_reference(path: Path) -> Compilable:
     if CURATED in factories:
         return read_curated(path, nlp)
     transformer = find_transformer(nlp, path)
-    if not isinstance(transformer.model.tokenizer, PreTrainedTokenizerFast):
-        raise UserError(
-            f"The encoder of {path} has no fast tokenizer, whose offsets the compiled pipeline needs. "
-            'Train with `tokenizer_config = {"use_fast": true}` and an encoder that has a tokenizer.json.'
-        )
     listeners = find_listeners(nlp, transformer.name, path)
-    return Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+    reference = Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+    if reference.tokenizer is None:
+        raise refuse(path)
+    return reference
 
 
 def read_config(path: Path) -> Dict[str, Any]:

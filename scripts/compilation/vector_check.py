@@ -33,12 +33,13 @@ def check_vectors(workbench: Workbench, docs: Sequence[Doc]) -> float:
     workbench (Workbench): The trained pipeline; what is exported is kept for the candidates.
     docs (Sequence[Doc]): Real text.
     RETURNS (float): The largest difference of a token's vector, relative to its length.
-    RAISES (UserError): If the encoder can't be exported, can't run, or gives other vectors.
+    RAISES (UserError): If the encoder can't be exported, can't run, or gives other vectors, or the pieces differ.
     """
     reference = workbench.reference
     config = reference.encoder.config
     name = f"The encoder of {reference.path}, a {type(reference.encoder).__name__} ({config.model_type})"
     texts = choose_docs(choose_evenly([doc for doc in docs if len(doc)], WORDS // 20), WORDS)
+    reference.check_pieces(texts)
     prepared = prepare_docs(reference, texts)
     try:
         component = load_exported(workbench)

@@ -1,6 +1,7 @@
 """What candidates are built from, and where they can be tried."""
 
-from dataclasses import replace
+from dataclasses from dataclasses import replace
+import replace
 
 import onnx
 import pytest
@@ -26,7 +27,7 @@ def make_workbench(reference_path, train_corpus, tmp_path):
     def make(settings=None):
         reference = load_reference(reference_path)
         docs = read_corpus(train_corpus)
-        return Workbench(reference._replace(settings=settings or reference.settings), docs, docs, 0.0, tmp_path)
+        return Workbench(replace(reference, settings=settings or reference.settings), docs, docs, 0.0, tmp_path)
 
     return make
 

@@ -35,10 +35,6 @@ def build_own_pooling() -> Model:
     return Model("own_pooling", reduce_mean()._func)
 
 
-def use_slow_tokenizer(config):
-    config["components"]["transformer"]["model"]["tokenizer_config"] = {"use_fast": False}
-
-
 def use_own_span_getter(config):
     config["components"]["transformer"]["model"]["get_spans"] = {"@span_getters": "tests.FirstTokens.v1", "n": 5}
 
@@ -73,7 +69,6 @@ def use_no_listener(config):
 
 
 REFUSED: List[Tuple[Callable[[Dict], None], List[str]]] = [
-    (use_slow_tokenizer, ["no fast tokenizer", "use_fast"]),
     (use_own_span_getter, ["tests.FirstTokens.v1", "strided_spans.v1"]),
     (use_another_pooling, ["'ner'", "'own_pooling'", "reduce_mean.v1"]),
     (use_two_poolings_in_one_component, ["'ner'", "architecture of its own", "TransformerListener.v1"]),
