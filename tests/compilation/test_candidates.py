@@ -1,7 +1,6 @@
 """What candidates are built from, and where they can be tried."""
 
-from dataclasses from dataclasses import replace
-import replace
+from dataclasses import replace
 
 import onnx
 import pytest
