@@ -10,14 +10,16 @@ import pytest
 import spacy
 import srsly
 from spacy.cli.evaluate import evaluate as evaluate_with_spacy
+from spacy.tokens import Doc, DocBin
 
 from scripts.benchmarking.evaluate import evaluate, print_scores
 from scripts.evaluate import evaluate_cli
 
-from .helpers import ROOT, assert_refused, run_command
+from .helpers import ROOT, assert_refused, compile_reference, run_command
 from .isolation import TRAINING, isolate
 
 NAMES = ("reference", "compiled")
+FILES = (*NAMES, "agreement")
 
 
 def without_speed(scores):
@@ -38,19 +40,19 @@ def result(reference_path, compiled_path, dev_corpus, metrics_dir):
 @pytest.fixture
 def old_metrics(tmp_path):
     """A metrics folder with the results of an earlier run."""
-    for name in NAMES:
+    for name in FILES:
         (tmp_path / "metrics").mkdir(exist_ok=True)
         (tmp_path / "metrics" / f"{name}.json").write_text("{}")
     return tmp_path / "metrics"
 
 
 def assert_untouched(folder):
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {f"{name}.json": "{}" for name in NAMES}
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {f"{name}.json": "{}" for name in FILES}
 
 
 def test_files_hold_what_spacy_evaluates(result, metrics_dir, reference_path, compiled_path, dev_corpus):
     assert result.exit_code == 0
-    assert {path.name for path in metrics_dir.iterdir()} == {"reference.json", "compiled.json"}
+    assert {path.name for path in metrics_dir.iterdir()} == {f"{name}.json" for name in FILES}
     for name, path in zip(NAMES, (reference_path, compiled_path)):
         written = srsly.read_json(metrics_dir / f"{name}.json")
         expected = evaluate_with_spacy(str(path), dev_corpus, silent=True)
@@ -85,11 +87,33 @@ def test_table_has_labels_that_one_pipeline_alone_finds(capsys):
             "ents_per_type": {label: {"f": f} for label, f in by_label.items()},
         }
 
-    print_scores(make_scores(0.8, PER=0.9), make_scores(0.75, PER=0.89999, ORG=0.0))
+    scores = {"reference": make_scores(0.8, PER=0.9), "compiled": make_scores(0.75, PER=0.89999, ORG=0.0)}
+    print_scores({**scores, "agreement": {"words": 0, "kinds": {}, "gold": ["entities"]}})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["Entity", "F1", "80.00", "75.00", "-5.00"] in lines
     assert ["F1", "of", "ORG", "0.00", "0.00", "+0.00"] in lines
     assert ["F1", "of", "PER", "90.00", "90.00", "+0.00"] in lines
+
+
+def test_every_head_is_shown(multi_head_path, tmp_path):
+    """Scores of those that the corpus has gold for, and the agreement of all."""
+    (tmp_path / "workspace").mkdir()
+    compiled = compile_reference(multi_head_path, tmp_path / "workspace")
+    nlp = spacy.blank("en")
+    words, tags = "Ada met Karl in Oslo .".split(), "N V N P N .".split()
+    DocBin(docs=[Doc(nlp.vocab, words=words, tags=tags)]).to_disk(tmp_path / "test.spacy")
+    result = run_command(evaluate_cli, multi_head_path, compiled, tmp_path / "test.spacy", tmp_path / "metrics")
+    assert result.exit_code == 0, result.output
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", result.stdout, flags=re.MULTILINE))
+    assert rows["Tag accuracy"].split() == ["100.00", "100.00", "+0.00"]
+    assert "Entity F1" not in rows and "Category score" not in rows
+    agreement = srsly.read_json(tmp_path / "metrics" / "agreement.json")
+    assert agreement["words"] == 6
+    assert {"entities", "tags", "categories"} <= set(agreement["kinds"])
+    assert all(found["value"] == 1 for found in agreement["kinds"].values())
+    assert agreement["kinds"]["categories"]["largest_difference"] < 1e-4
+    assert rows["Tags"].split()[0] == "1.0000"
+    assert "Categories (scores differ by 0.0000 at most)" in rows and "Sentences" not in rows
 
 
 @pytest.mark.parametrize("missing,command", [("reference", "project run train"), ("compiled", "project run optimize")])
@@ -123,17 +147,17 @@ def test_damaged_pipeline_leaves_both_files_as_they_were(
     assert_untouched(old_metrics)
 
 
-def test_pipeline_without_entities(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
+def test_pipelines_that_annotate_nothing(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
-    result = run_command(evaluate_cli, tmp_path / "blank", compiled_path, dev_corpus, old_metrics)
-    assert_refused(result, tmp_path / "blank", "sets no entities")
+    result = run_command(evaluate_cli, tmp_path / "blank", tmp_path / "blank", dev_corpus, old_metrics)
+    assert_refused(result, dev_corpus, "annotate nothing")
     assert_untouched(old_metrics)
 
 
 def test_function_returns_what_it_writes(reference_path, compiled_path, dev_corpus, tmp_path, capsys):
     scores = evaluate(reference_path, compiled_path, dev_corpus, tmp_path)
     assert capsys.readouterr().out == ""
-    for name in NAMES:
+    for name in FILES:
         assert srsly.json_dumps(scores[name]) == srsly.json_dumps(srsly.read_json(tmp_path / f"{name}.json"))
 
 

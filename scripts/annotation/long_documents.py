@@ -22,6 +22,7 @@ RECOGNIZERS = ("ner", "greedy_ner")
 
 # thinc's and spaCy's layers, inside ner's own, whose output for a token does not depend on other tokens.
 TOKENWISE = {
+    "columns",
     "dropout",
     "extract_features",
     "hashembed",

@@ -1,5 +1,6 @@
 """Measure a trained and the compiled pipeline, side by side."""
 
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -9,11 +10,12 @@ import tqdm
 from spacy.tokens import Doc
 
 from ..common.console import UserError
-from ..common.corpora import choose_documents, choose_sentences, read_corpus, require_sentences
+from ..common.corpora import choose_documents, choose_sentences, load_docs, require_sentences, write_docs
 from ..common.files import check_folder
 from ..common.machine import describe_machine, get_size_mb
 from ..common.pipelines import check_pipelines, find_folder, read_engine, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
+from .agreement import choose_compared, compare
 from .breakdown import WORDS, measure_breakdown
 from .lengths import compare_length, list_lengths
 from .plots import draw_length_plot, draw_plot
@@ -41,7 +43,7 @@ def benchmark(
 
     reference (Path): Folder of the trained pipeline.
     compiled (Path): Folder of the compiled pipeline.
-    corpus (Path): Corpus in .spacy format, with entities and sentences.
+    corpus (Path): Corpus in .spacy format, with sentences.
     metrics_dir (Path): Folder for the four files.
     gpu (int): GPU to use, -1 for the CPU.
     rounds (int): Rounds that count, after one that warms up.
@@ -56,7 +58,8 @@ def benchmark(
     check_pipelines(reference, compiled)
     engine = read_engine(compiled)
     check_folder(metrics_dir)
-    docs = read_corpus(corpus)
+    docs = load_docs(corpus)
+    compared = choose_compared(docs, str(corpus))
     require_gpu(gpu)
     require_sentences(docs, corpus)
     texts = choose_batch_texts(docs, n_words)
@@ -65,6 +68,7 @@ def benchmark(
         "latency_document": choose_documents(docs, n_sentences),
     }
     try:
+        agreement = measure_agreement((reference, compiled), compared, corpus, gpu)
         metrics = measure(
             (reference, compiled), texts, single_texts, docs, longest=longest, gpu=gpu, rounds=rounds, silent=silent
         )
@@ -74,6 +78,7 @@ def benchmark(
             "Check both with `python -m spacy project run evaluate`."
         ) from error
     metrics["measured"].update(engine, corpus=corpus.name)
+    metrics["agreement"] = agreement
     write_reports(
         {
             metrics_dir / "benchmark.json": write_json(metrics),
@@ -83,6 +88,21 @@ def benchmark(
         }
     )
     return metrics
+
+
+def measure_agreement(paths: Tuple[Path, Path], docs: List[Doc], corpus: Path, gpu: int) -> Dict[str, Any]:
+    """Compare all that two pipelines annotate, each in a process that measures nothing else.
+
+    RETURNS (Dict[str, Any]): See `agreement.compare`.
+    RAISES (PipelineError): If a pipeline fails.
+    """
+    annotations = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_docs(docs, Path(folder) / "compared.spacy")
+        for path in paths:
+            with PipelineProcess(path, gpu=gpu) as process:
+                annotations.append(process.annotations(Path(folder) / "compared.spacy"))
+    return compare(*annotations, docs, str(corpus))
 
 
 def measure(

@@ -33,13 +33,12 @@ class Worker:
     def annotations(self, corpus: str) -> List[Dict[str, List[Any]]]:
         """Annotate a .spacy corpus on its own tokens.
 
-        RETURNS (List[Dict[str, List[Any]]]): For each Doc its annotations, see `annotations.collect`.
+        RETURNS (List[Dict[str, List[Any]]]): For each Doc its annotations, see `annotations.annotate`.
         """
-        from ..common.annotations import collect
-        from ..common.corpora import copy_for_prediction, load_docs
+        from ..common.annotations import annotate
+        from ..common.corpora import load_docs
 
-        bare = (copy_for_prediction(doc, self.nlp) for doc in load_docs(Path(corpus), self.nlp.vocab))
-        return [collect(doc) for doc in self.nlp.pipe(bare)]
+        return annotate(self.nlp, load_docs(Path(corpus), self.nlp.vocab))
 
     def throughput(self, texts: List[str], batch_size: int) -> Dict[str, float]:
         """Run all texts through `nlp.pipe` once."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..common.reporting import COLORS, GRID, LABELS, MUTED, STYLE, name_machine
-from .tables import LATENCIES, describe_compiled, describe_single_texts, describe_texts
+from .tables import LATENCIES, describe_agreement, describe_compiled, describe_single_texts, describe_texts
 
 MARKERS = {"reference": "s", "compiled": "o"}
 PERCENTILES = ("p50", "p99")
@@ -24,18 +24,19 @@ def draw_plot(metrics: Dict[str, Any], path: Path) -> None:
     machine, measured = metrics["machine"], metrics["measured"]
     texts = f"Throughput: {describe_texts(measured)}. Latency: {describe_single_texts(measured)}."
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 5.2))
+        figure = Figure(figsize=(10, 5.5))
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-        figure.subplots_adjust(left=0.08, right=0.975, top=0.68, bottom=0.11, wspace=0.36)
+        figure.subplots_adjust(left=0.08, right=0.975, top=0.645, bottom=0.105, wspace=0.36)
         draw_throughput(left, metrics)
         draw_latency(right, metrics)
         figure.text(0.015, 0.935, make_title(metrics), size=15, weight="bold")
         figure.text(0.015, 0.885, name_machine(machine), color=MUTED)
         figure.text(0.015, 0.84, texts, color=MUTED)
+        figure.text(0.015, 0.797, describe_agreement(metrics["agreement"]), color=MUTED, size=9)
         handles, _ = left.get_legend_handles_labels()
         labels = ["Trained (reference)", describe_compiled(measured).capitalize()]
         figure.legend(
-            handles, labels, loc="upper left", bbox_to_anchor=(0.015, 0.81), ncols=2, frameon=False, borderpad=0,
+            handles, labels, loc="upper left", bbox_to_anchor=(0.015, 0.772), ncols=2, frameon=False, borderpad=0,
             borderaxespad=0, handlelength=1, handleheight=1, handletextpad=0.5, columnspacing=1.5,
         )  # fmt: skip
         figure.savefig(path, dpi=170, facecolor="white")

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 from wasabi import msg
 
+from ..common.agreement import Agreement, name_kind
 from ..common.reporting import format_markdown, name_interval, name_machine
 from .lengths import REFERENCE_LONGEST
 
@@ -11,6 +12,11 @@ HEADER = ("", "Reference", "Compiled", "Gain")
 ALIGNS = ("l", "r", "r", "r")
 LATENCIES = {"latency_sentence": "one sentence", "latency_document": "one document"}
 STATISTICS = ("mean", "p50", "p95", "p99")
+AGREEMENT_HEADER = ("", "Agreement", "95% interval", "Equal documents", "Of the reference")
+AGREEMENT_NOTE = (
+    "What the compiled pipeline annotates against what the trained one does, on {words:,} words: the F1 of one against the "
+    "other for what is found, the share of equal ones for what each token or document has one of."
+)
 RESOURCES = {
     "load_seconds": ("Load and first text (s)", ",.1f"),
     "peak_memory_mb": ("Peak memory (MB)", ",.0f"),
@@ -126,12 +132,17 @@ class Table(NamedTuple):
 
 
 def make_detail_tables(metrics: Dict[str, Any]) -> List[Table]:
-    """Lay out the parts of a benchmark that look into the compiled pipeline.
+    """Lay out what the compiled pipeline keeps, and the parts of a benchmark that look into it.
 
     metrics (Dict[str, Any]): What `benchmark` measured.
-    RETURNS (List[Table]): The stages, the encoder, and documents by their length.
+    RETURNS (List[Table]): The agreement, the stages, the encoder, and documents by their length.
     """
-    return [make_stages(metrics["stages"]), make_encoder(metrics), make_lengths(metrics)]
+    return [
+        make_agreement_table(metrics["agreement"]),
+        make_stages(metrics["stages"]),
+        make_encoder(metrics),
+        make_lengths(metrics),
+    ]
 
 
 def make_stages(stages: Dict[str, Any]) -> Table:
@@ -198,3 +209,24 @@ def make_lengths(metrics: Dict[str, Any]) -> Table:
         ("", "Reference (words/s)", "Compiled (words/s)", "Gain", "Peak (MB)", "Peak (MB)", "KiB a word"),
         rows,
     )
+
+
+def make_agreement_table(compared: Dict[str, Any]) -> Table:
+    """Lay out what `agreement.compare` found."""
+    rows = []
+    for kind, values in compared["kinds"].items():
+        found = Agreement(**values)
+        title = name_kind(kind).capitalize()
+        if found.largest_difference is not None:
+            title += f" (scores differ by {found.largest_difference:.4f} at most)"
+        low, high = found.interval
+        rows.append(
+            [title, f"{found.value:.4f}", f"{low:.4f}–{high:.4f}", f"{found.equal_docs:.1%}", f"{found.items:,}"]
+        )
+    return Table("What both annotate", AGREEMENT_NOTE.format(words=compared["words"]), AGREEMENT_HEADER, rows)
+
+
+def describe_agreement(compared: Dict[str, Any]) -> str:
+    """Say in one line how far all kinds of annotation agree."""
+    kinds = [f"{name_kind(kind)} {values['value']:.4f}" for kind, values in compared["kinds"].items()]
+    return f"Agreement: {', '.join(kinds)}."

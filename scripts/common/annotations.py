@@ -1,11 +1,16 @@
 """What a pipeline annotates, as items that two pipelines can be compared by."""
 
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
+from spacy.language import Language
 from spacy.tokens import Doc, Token
 
+from .corpora import copy_for_prediction, finds_sentences
+
 Item = Tuple[Any, ...]
-DECISION = 0.5  # A category is assigned from this score on.
+CATEGORIES, SENTENCES = "categories", "sentences"
+SUM_TOLERANCE = 1e-4
+DECISION = 0.5  # A category is assigned from this score on, unless one of all is.
 
 
 def list_entities(doc: Doc) -> Iterator[Item]:
@@ -32,8 +37,14 @@ def list_sentences(doc: Doc) -> Iterator[Item]:
 
 
 def list_categories(doc: Doc) -> Iterator[Item]:
+    """List the label of each category, whether it is assigned, and its score.
+
+    Scores that sum up to 1 are of categories that exclude each other: the best one is assigned.
+    """
+    best = max(doc.cats, key=doc.cats.get, default=None)
+    exclude_each_other = abs(sum(doc.cats.values()) - 1) < SUM_TOLERANCE
     for label, score in doc.cats.items():
-        yield label, score >= DECISION
+        yield label, label == best if exclude_each_other else score >= DECISION, float(score)
 
 
 def list_tokens(attribute: str, get: Callable[[Token], str]) -> Callable[[Doc], Iterator[Item]]:
@@ -55,9 +66,21 @@ KINDS: Dict[str, Callable[[Doc], Iterator[Item]]] = {
     "morphs": list_tokens("MORPH", lambda token: str(token.morph)),
     "lemmas": list_tokens("LEMMA", lambda token: token.lemma_),
     "dependencies": list_dependencies,
-    "sentences": list_sentences,
-    "categories": list_categories,
+    SENTENCES: list_sentences,
+    CATEGORIES: list_categories,
 }
+
+
+def annotate(nlp: Language, docs: Iterable[Doc]) -> List[Dict[str, List[Item]]]:
+    """Annotate copies of Docs with a pipeline.
+
+    RETURNS (List[Dict[str, List[Item]]]): Of each Doc, see `collect`. Sentences that it was given are left out.
+    """
+    found = [collect(doc) for doc in nlp.pipe(copy_for_prediction(doc, nlp) for doc in docs)]
+    if not finds_sentences(nlp):
+        for of_doc in found:
+            of_doc.pop(SENTENCES, None)
+    return found
 
 
 def collect(doc: Doc) -> Dict[str, List[Item]]:

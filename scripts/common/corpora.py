@@ -86,8 +86,12 @@ def copy_for_prediction(doc: Doc, nlp: Language) -> Doc:
     Its sentences are copied only if the pipeline doesn't find them itself, as it runs on raw text: a transformer that
     reads a sentence at a time must not be told those of gold.
     """
-    finds_sentences = any("token.is_sent_start" in nlp.get_pipe_meta(name).assigns for name in nlp.pipe_names)
-    return copy_bare(doc, nlp.vocab, sentences=not finds_sentences)
+    return copy_bare(doc, nlp.vocab, sentences=not finds_sentences(nlp))
+
+
+def finds_sentences(nlp: Language) -> bool:
+    """Tell whether a pipeline finds sentences itself."""
+    return any("token.is_sent_start" in nlp.get_pipe_meta(name).assigns for name in nlp.pipe_names)
 
 
 def choose_docs(docs: Sequence[Doc], max_words: int) -> List[Doc]:

@@ -8,8 +8,8 @@ import srsly
 
 from ..common.machine import FAST_WITH, describe_machine
 from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, get_digest
-from .compilable import Compilable
-from .export import get_padding_position
+from .compilable import Compilable, list_poolings
+from .export import get_padding_position, sees_padding
 
 TOKENIZERS_REQUIREMENT = "tokenizers>=0.21,<1.0"  # What the alignment needs is their offsets, stable since 0.10.
 
@@ -41,15 +41,18 @@ def finish_artefact(
     """
     segments = reference.write_segmentation(folder)
     config = reference.encoder.config
+    poolings = list_poolings(reference)
     manifest = {
         "format": FORMAT,
         "engine": engine,
         "precision": precision,
         "options": options or {},
         "inputs": list(inputs),
+        "exact_lengths": sees_padding(reference.encoder),
         "cpu_features": [features for number, features in FAST_WITH.items() if number in precision],
         "requirements": [*get_requirements(engine), TOKENIZERS_REQUIREMENT, *segments.requirements],
-        "width": reference.width,
+        "width": len(poolings) * reference.width,
+        "poolings": poolings,
         "max_length": reference.max_length,
         "pad_id": get_pad_id(reference),
         "padding_position": get_padding_position(reference.encoder),

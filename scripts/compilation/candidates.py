@@ -15,14 +15,14 @@ from ..common.console import UserError
 from ..common.corpora import choose_docs
 from ..common.files import replace_when_done
 from ..common.machine import FAST_WITH, get_cpu_features
+from ..compiled_transformer.arrangement import make_batches
 from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
-from ..compiled_transformer.batches import Inputs, make_padded_batches
-from ..compiled_transformer.packing import make_packed_batches
+from ..compiled_transformer.batches import Inputs
 from . import build_nebullvm, build_onnxruntime, build_openvino, build_torch
 from .artefact_writer import finish_artefact, get_pad_id
 from .compilable import Compilable
 from .curated_encoder import WeightedLayers
-from .export import export_onnx, get_padding_position, takes_packed_windows
+from .export import export_onnx, get_padding_position, sees_padding, takes_packed_windows
 from .swap import assemble
 from .validation import PipelineScorer
 
@@ -78,15 +78,14 @@ class Workbench:
         """Rows of train text as the encoder's inputs, each (1, length)."""
         wordpieces = self.reference.cut_windows(self.train, CALIBRATION_WINDOWS)
         manifest = {
+            "inputs": self.inputs,
+            "exact_lengths": sees_padding(self.reference.encoder),
             "max_length": self.reference.max_length,
             "pad_id": get_pad_id(self.reference),
             "padding_position": get_padding_position(self.reference.encoder),
         }
-        settings = {"threads": 1, "device": "cpu", "warm_up_lengths": []}
-        if self.inputs == PADDED_INPUTS:
-            batches = make_padded_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})
-        else:
-            batches = make_packed_batches(wordpieces, manifest, {**settings, "batch_wordpieces": 1})
+        settings = {"threads": 1, "device": "cpu", "warm_up_lengths": [], "batch_wordpieces": 1}
+        batches = make_batches(wordpieces, manifest, settings)
         return [batch.inputs for batch in batches]
 
 

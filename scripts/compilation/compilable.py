@@ -9,7 +9,11 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from transformers import PreTrainedModel
 
+from ..compiled_transformer.pooling import MEAN, POOLINGS
 from ..compiled_transformer.wordpieces import Wordpieces
+
+# In the names of their architectures.
+LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeightingListener")
 
 
 class Listener(NamedTuple):
@@ -17,6 +21,7 @@ class Listener(NamedTuple):
 
     layer: Model
     upstream: str  # name of the transformer component, or "*"
+    pooling: str = MEAN  # how a token's vector is made of those of its wordpieces, see `compiled_transformer.pooling`
 
 
 class Segments(NamedTuple):
@@ -44,11 +49,18 @@ class Compilable(Protocol):
 
     @property
     def width(self) -> int:
-        """Width of a token vector."""
+        """Width of the vectors that a listener gives."""
 
     @property
     def max_length(self) -> int:
         """Most wordpieces of a window, special ones included."""
+
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Check that the compiled pipeline will make the pieces that the trained one makes.
+
+        docs (List[Doc]): Real text.
+        RAISES (UserError): If it won't.
+        """
 
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Make windows of text as the pipeline does, to calibrate with.
@@ -58,3 +70,22 @@ class Compilable(Protocol):
 
     def write_segmentation(self, folder: Path) -> Segments:
         """Write what makes wordpieces of Docs, as `compiled_transformer.segmentation` reads it."""
+
+
+def list_poolings(reference: Compilable) -> List[str]:
+    """List the ways in which the listeners pool wordpieces, each once."""
+    found = {listener.pooling for listeners in reference.listeners.values() for listener in listeners}
+    return [pooling for pooling in POOLINGS if pooling in found]
+
+
+def is_listener(block: Dict[str, Any]) -> bool:
+    """Tell whether a block of a config describes a layer that reads the transformer's output."""
+    return any(name in str(block.get("@architectures")) for name in LISTENERS)
+
+
+def get_pooling(layer: str) -> str:
+    """Name a way of pooling as `compiled_transformer.pooling` does.
+
+    layer (str): Name of thinc's layer, such as "reduce_mean" or "reduce_mean.v1".
+    """
+    return layer.removeprefix("reduce_").partition(".")[0]

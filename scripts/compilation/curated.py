@@ -51,6 +51,9 @@ class CuratedReference:
         """Width of a token vector."""
         return self.transformer.model.get_dim("nO")
 
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Do nothing: the pieces are made with the very same vocabulary."""
+
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Make the pieces of Docs, and choose some of their windows."""
         segmentation = PieceSegmentation(

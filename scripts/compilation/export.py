@@ -81,9 +81,28 @@ def takes_packed_windows(encoder: PreTrainedModel) -> bool:
         with torch.inference_mode(), quiet():
             together = packed(ids, positions, segments)[1, :12]
             alone = [padded(part[None], torch.ones_like(part[None]))[0] for part in (ids[1, :7], ids[1, 7:12])]
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+    except Exception:
         return False  # Many encoders refuse a mask with three axes, each in its own way.
     return bool(torch.allclose(together, torch.cat(alone), atol=1e-4, rtol=1e-4))
+
+
+def sees_padding(encoder: PreTrainedModel) -> bool:
+    """Find out whether padding changes the vectors of the text beside it, as in ConvBERT, whose convolutions reach into it.
+
+    encoder (PreTrainedModel): The trained encoder; it is not changed.
+    """
+    ids, mask = example_inputs()
+    was_training = encoder.training
+    try:
+        with torch.inference_mode(), quiet():
+            encoder.eval()
+            padded = encoder(input_ids=ids, attention_mask=mask).last_hidden_state[1, :11]
+            alone = encoder(input_ids=ids[1:, :11], attention_mask=mask[1:, :11]).last_hidden_state[0]
+    except Exception:
+        return False  # It can't be run as an artefact is; the comparison of vectors will tell.
+    finally:
+        encoder.train(was_training)
+    return not torch.allclose(padded, alone, atol=1e-4, rtol=1e-4)
 
 
 def get_padding_position(encoder: PreTrainedModel) -> Optional[int]:

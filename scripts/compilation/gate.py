@@ -8,7 +8,7 @@ from spacy.attrs import ENT_IOB
 from spacy.tokens import Doc
 from thinc.types import Ints2d
 
-from .agreement import BOOTSTRAP_DRAWS, Annotations, compare_annotations
+from ..common.agreement import BOOTSTRAP_DRAWS, Agreement, Annotations, compare_annotations, name_kind
 
 # By kind of annotation. Harmless changes, such as int8 of a well trained pipeline, stay above; see docs/how-it-is-decided.md.
 MIN_AGREEMENT = {
@@ -96,8 +96,8 @@ class Gate(NamedTuple):
         for kind, found in agreement.items():
             least = self.min_agreement.get(kind, 0.0)
             if found.value < least:
-                problems.append(f"{name_kind(kind)} agree in {found.value:.4f}, at least {least:g} is asked for")
-            findings.append(f"{name_kind(kind)} agree in {found.value:.4f}")
+                problems.append(f"{describe_agreement(kind, found)}, at least {least:g} is asked for")
+            findings.append(describe_agreement(kind, found))
         return {
             **verdict,
             "passed": not problems,
@@ -133,9 +133,12 @@ class Gate(NamedTuple):
             yield f"loses {worst}: its F1 falls by {drops[worst]:.4f}, allowed is {self.max_label_drop:g}"
 
 
-def name_kind(kind: str) -> str:
-    """Name a kind of annotation for people."""
-    return kind.replace("_", " ")
+def describe_agreement(kind: str, found: Agreement) -> str:
+    """Say how far a kind of annotation agrees."""
+    scores = (
+        f" (scores differ by {found.largest_difference:.4f} at most)" if found.largest_difference is not None else ""
+    )
+    return f"{name_kind(kind)} agree in {found.value:.4f}{scores}"
 
 
 def gather_evidence(gold: Sequence[Doc], annotations: List[Annotations]) -> Evidence:

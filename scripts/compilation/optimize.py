@@ -20,11 +20,13 @@ from ..common.reporting import write_json, write_reports, write_text
 from .candidates import Candidate, Workbench, get_candidates
 from .final import hold_final, is_noisy
 from .gate import Gate
+from .leftovers import get_leftover_warnings
 from .reference import load_reference
 from .search import NOT_TRIED, SEARCH, Search, get_key, load_rows
 from .search_report import make_markdown, print_rows, save_plot
 from .selection import OBJECTIVES, choose, copy_chosen
 from .trial import Row, Trial, start_trial
+from .vector_check import check_vectors
 
 # Below this F1 the reference has not learned enough for a drop to mean anything.
 USELESS_F1 = 0.1
@@ -98,14 +100,21 @@ def optimize(
     folder = output.absolute().with_name(f"{output.absolute().name}-candidates")
     check_folders(reference_path, output, folder)
     reference = load_reference(reference_path)
+    leftovers = get_leftover_warnings(reference.nlp, reference.transformer.name)
     train, gold, others = read_all(texts, reference.nlp)
+    finished = load_rows(folder, get_key(reference_path, texts.paths, gate, gpu, objective))
+    compared = [*gold, *choose_docs([*others, *train], max(0, COMPARED_WORDS - sum(map(len, gold))))]
+    workbench = Workbench(reference, train or others or gold, gold, gate.max_f1_drop, folder)
+    try:
+        check_vectors(workbench, compared)
+    except UserError:
+        if not finished:
+            shutil.rmtree(folder)
+        raise
     try:
         process = PipelineProcess(reference_path, gpu=gpu)
     except PipelineError as error:
         raise UserError(f"Can't run the pipeline in {reference_path}: {error}") from error
-    finished = load_rows(folder, get_key(reference_path, texts.paths, gate, gpu, objective))
-    compared = [*gold, *choose_docs([*others, *train], max(0, COMPARED_WORDS - sum(map(len, gold))))]
-    workbench = Workbench(reference, train or others or gold, gold, gate.max_f1_drop, folder)
     write_docs(compared, folder / "compared.spacy")
     try:
         with process:
@@ -125,7 +134,7 @@ def optimize(
         "gate": gate._asdict(),
         "compared": {"docs": len(compared), "words": sum(map(len, compared)), "with_gold": len(gold)},
         "reference": describe_reference(reference_path, trial, rows),
-        "warnings": get_warnings(trial, rows),
+        "warnings": [*leftovers, *get_warnings(trial, rows)],
         "chosen": choose(rows, objective),
         "candidates": rows,
     }

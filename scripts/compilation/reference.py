@@ -1,7 +1,9 @@
 """The trained pipeline: load it, and find out whether its transformer can be compiled."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Set
+from typing import Any, Dict, List, Optional
 
 import numpy
 import spacy
@@ -16,12 +18,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..common.console import UserError
 from ..common.corpora import choose_evenly
 from ..compiled_transformer.artefact import TOKENIZER, read_tokenizer
+from ..compiled_transformer.pooling import POOLINGS
 from ..compiled_transformer.windows import get_windows
 from ..compiled_transformer.wordpieces import Wordpieces
-from .compilable import Compilable, Listener, Segments
+from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
 from .curated import FACTORY as CURATED
 from .curated import check_curated, read_curated
 from .export import get_padding_position
+from .fast_tokenizers import check_ids, make_fast, refuse
+from .leftovers import find_own_transformers, join_names
+from .token_types import fold_token_types
 
 SPAN_GETTERS = {
     "spacy-transformers.strided_spans.v1": "strided",
@@ -30,7 +36,8 @@ SPAN_GETTERS = {
 }
 
 
-class Reference(NamedTuple):
+@dataclass(frozen=True)
+class Reference:
     """A trained pipeline of spacy-transformers, see `Compilable`."""
 
     path: Path
@@ -39,13 +46,14 @@ class Reference(NamedTuple):
     listeners: Dict[str, List[Listener]]  # by component
     settings: Dict[str, Any]  # of the compiled component: spans, window and stride
 
-    @property
+    @cached_property
     def encoder(self) -> PreTrainedModel:
-        return self.transformer.model.transformer
+        return fold_token_types(self.transformer.model.transformer, self.transformer.model.tokenizer)
 
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerFast:
-        return self.transformer.model.tokenizer
+    @cached_property
+    def tokenizer(self) -> Optional[PreTrainedTokenizerFast]:
+        """The tokenizer, made a fast one."""
+        return make_fast(self.transformer.model.tokenizer)
 
     @property
     def width(self) -> int:
@@ -56,7 +64,9 @@ class Reference(NamedTuple):
     def max_length(self) -> int:
         """Most wordpieces of a window, special tokens included."""
         config = self.encoder.config
-        positions = getattr(config, "max_position_embeddings", None) or self.tokenizer.model_max_length
+        positions = getattr(config, "max_position_embeddings", None)
+        if positions is None or positions < 1:  # XLNet has -1 for any number.
+            positions = self.tokenizer.model_max_length
         padding_position = get_padding_position(self.encoder)
         if padding_position is not None:
             positions -= padding_position + 1  # Some of them can't be used.
@@ -75,6 +85,10 @@ class Reference(NamedTuple):
             cuts = get_windows([doc], "sent" if reads_sentences else "strided", window, window)
             texts.extend(doc[start:end].text for start, end in cuts)
         return texts
+
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Check that a tokenizer which was made fast makes the wordpieces of the trained one."""
+        check_ids(self.transformer.model.tokenizer, self.tokenizer, self.cut_texts(docs), self.path)
 
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Tokenize windows without overlap, spread over all Docs."""
@@ -109,13 +123,11 @@ def load_reference(path: Path) -> Compilable:
     if CURATED in factories:
         return read_curated(path, nlp)
     transformer = find_transformer(nlp, path)
-    if not isinstance(transformer.model.tokenizer, PreTrainedTokenizerFast):
-        raise UserError(
-            f"The encoder of {path} has no fast tokenizer, whose offsets the compiled pipeline needs. "
-            'Train with `tokenizer_config = {"use_fast": true}` and an encoder that has a tokenizer.json.'
-        )
     listeners = find_listeners(nlp, transformer.name, path)
-    return Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+    reference = Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+    if reference.tokenizer is None:
+        raise refuse(path)
+    return reference
 
 
 def read_config(path: Path) -> Dict[str, Any]:
@@ -132,6 +144,12 @@ def read_config(path: Path) -> Dict[str, Any]:
 def find_transformer(nlp: Language, path: Path) -> Transformer:
     """Find the one spacy-transformers component of a pipeline."""
     names = [name for name, pipe in nlp.pipeline if isinstance(pipe, Transformer)]
+    own = find_own_transformers(nlp)
+    if own and not names:
+        raise UserError(
+            f"The pipeline in {path} has no shared transformer: {join_names(own)} has one of its own inside, which "
+            "can't be compiled. Train with a `transformer` component and `spacy-transformers.TransformerListener.v1`."
+        )
     if len(names) != 1:
         found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer"
         raise UserError(
@@ -146,10 +164,9 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
 
     RETURNS (Dict[str, List[Listener]]): By component, the `TransformerListener.v1` layers, made of a listener and a
         pooling.
-    RAISES (UserError): If there is none, or one with another pooling than the mean.
+    RAISES (UserError): If there is none, or one of another form or with a pooling that is not known.
     """
     layers: Dict[str, List[Listener]] = {}
-    poolings: Dict[str, Set[str]] = {}
     for name, pipe in nlp.pipeline:
         if not isinstance(getattr(pipe, "model", None), Model):
             continue
@@ -159,26 +176,34 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
             for node in pipe.model.walk()
             if node.has_ref("listener") and isinstance(node.get_ref("listener"), TransformerListener)
         ]
-        if len(found) != len(inside):
+        if not len(found) == len(inside) == count_listeners(nlp.config["components"][name]):
             raise UserError(
                 f"Component {name!r} in {path} has a transformer listener inside an architecture of its own. "
                 "Only `spacy-transformers.TransformerListener.v1` can be compiled."
             )
         for node in inside:
-            layers.setdefault(name, []).append(Listener(node, node.get_ref("listener").upstream_name))
-            poolings.setdefault(name, set()).add(node.layers[1].layers[0].name)
+            pooling = get_pooling(node.layers[1].layers[0].name)
+            if pooling not in POOLINGS:
+                raise UserError(
+                    f"The listener of {name!r} in {path} pools wordpieces with {node.layers[1].layers[0].name!r}, which can't "
+                    f"be compiled. Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
+                )
+            layers.setdefault(name, []).append(Listener(node, node.get_ref("listener").upstream_name, pooling))
     if not layers:
+        own = find_own_transformers(nlp)
+        why = f" {join_names(own)} has a transformer of its own." if own else ""
         raise UserError(
-            f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing. "
+            f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing.{why} "
             "Expected a `spacy-transformers.TransformerListener.v1` in ner, tagger, parser or another component."
         )
-    if any(names != {"reduce_mean"} for names in poolings.values()):
-        listed = ", ".join(f"{name} ({' and '.join(sorted(names))})" for name, names in poolings.items())
-        raise UserError(
-            f"The listeners in {path} pool wordpieces in ways that can't be compiled: {listed}. "
-            'Train all of them with `pooling = {"@layers": "reduce_mean.v1"}`.'
-        )
     return layers
+
+
+def count_listeners(block: Any) -> int:
+    """Count the listeners in a block of a config."""
+    if not isinstance(block, dict):
+        return 0
+    return 1 if is_listener(block) else sum(map(count_listeners, block.values()))
 
 
 def get_span_settings(nlp: Language, transformer: str) -> Dict[str, Any]:

@@ -2,21 +2,20 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import srsly
-from spacy.pipeline.tok2vec import Tok2VecListener
-from thinc.api import Config, Model
+from spacy.util import registry
+from thinc.api import Config
 
-from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY, IN_TENSOR
-from ..compiled_transformer.listener import LISTENER, build_listener
+from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
+from ..compiled_transformer.listener import IN_TENSOR, LISTENER
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
+from ..compiled_transformer.pooling import MEAN
 from .artefact_writer import Artefact
-from .compilable import Compilable
+from .compilable import Compilable, Listener, get_pooling, is_listener, list_poolings
+from .leftovers import get_kept_requirements
 from .tensors import choose_place
-
-# In the names of their architectures.
-LISTENERS = ("TransformerListener", "LastTransformerLayerListener", "ScalarWeightingListener")
 
 
 def save_skeleton(reference: Compilable, folder: Path) -> None:
@@ -33,21 +32,13 @@ def save_skeleton(reference: Compilable, folder: Path) -> None:
     place = choose_place(reference.nlp, name)
     for component, listeners in reference.listeners.items():
         model = reference.nlp.get_pipe(component).model
-        for layer, upstream in listeners:
-            model.replace_node(layer, make_listener(upstream, reference.width, place))
+        for listener in listeners:
+            block = make_block(reference, listener, place)
+            model.replace_node(listener.layer, registry.resolve({"listener": block})["listener"])
     config = make_config(reference, place)
     reference.nlp.to_disk(folder, exclude=[name])
     config.to_disk(folder / "config.cfg")
-
-
-def make_listener(upstream: str, width: int, place: str) -> Model:
-    """Make the layer that reads the compiled vectors.
-
-    upstream (str): Name of the transformer component, or "*".
-    width (int): Of the vectors.
-    place (str): Where they are put, see `choose_place`.
-    """
-    return Tok2VecListener(upstream, width) if place == IN_TENSOR else build_listener(width)
+    write_requirements(folder, get_kept_requirements(reference.nlp))
 
 
 def make_config(reference: Compilable, place: str) -> Config:
@@ -64,7 +55,7 @@ def make_config(reference: Compilable, place: str) -> Config:
         "vectors_in": place,
     }
     for component in reference.listeners:
-        components[component] = replace_listeners(components[component], reference.width, place)
+        components[component] = replace_listeners(components[component], reference, place)
     use_greedy_ner(config)
     # They are for training, and would make the wheel require the package that they come from.
     config["initialize"].get("components", {}).pop(reference.transformer.name, None)
@@ -81,19 +72,36 @@ def use_greedy_ner(config: Config) -> None:
             component["factory"] = GREEDY_NER
 
 
-def replace_listeners(block: Any, width: int, place: str) -> Any:
+def replace_listeners(block: Any, reference: Compilable, place: str) -> Any:
     """Copy a config block with every transformer listener in it replaced."""
     if not isinstance(block, dict):
         return block
-    if any(name in str(block.get("@architectures")) for name in LISTENERS):
-        if place != IN_TENSOR:
-            return {"@architectures": LISTENER, "width": width}
+    if is_listener(block):
+        pooling = get_pooling(block.get("pooling", {}).get("@layers", MEAN))
+        return make_block(reference, Listener(None, block.get("upstream", "*"), pooling), place)
+    return {key: replace_listeners(value, reference, place) for key, value in block.items()}
+
+
+def make_block(reference: Compilable, listener: Listener, place: str) -> Dict[str, Any]:
+    """Describe what takes the place of a transformer listener: spaCy's own where it finds the vectors, else the runtime's.
+
+    place (str): Where the compiled vectors are put, see `choose_place`.
+    """
+    poolings = list_poolings(reference)
+    if len(poolings) == 1 and place == IN_TENSOR:
         return {
             "@architectures": "spacy.Tok2VecListener.v1",
-            "width": width,
-            "upstream": block.get("upstream", "*"),
+            "width": reference.width,
+            "upstream": listener.upstream,
         }
-    return {key: replace_listeners(value, width, place) for key, value in block.items()}
+    return {
+        "@architectures": LISTENER,
+        "width": reference.width,
+        "upstream": listener.upstream,
+        "vectors_in": place,
+        "pooling": poolings.index(listener.pooling),
+        "n_poolings": len(poolings),
+    }
 
 
 def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path) -> None:
@@ -106,7 +114,8 @@ def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path)
     """
     shutil.copytree(skeleton, folder)
     shutil.move(artefact.folder, folder / transformer)
-    write_requirements(folder, artefact.manifest["requirements"])
+    kept = srsly.read_json(folder / "meta.json")["requirements"]
+    write_requirements(folder, [*artefact.manifest["requirements"], *kept])
 
 
 def write_requirements(folder: Path, requirements: List[str]) -> None:

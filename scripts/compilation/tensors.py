@@ -2,7 +2,7 @@
 
 from spacy.language import Language
 
-from ..compiled_transformer.component import IN_TENSOR, IN_USER_DATA
+from ..compiled_transformer.listener import IN_TENSOR, IN_USER_DATA
 
 PROBE = "Ada Byron met Karl in Bergen."
 TENSOR = "doc.tensor"

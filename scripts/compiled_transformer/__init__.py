@@ -4,9 +4,9 @@ This package ships inside the packaged pipeline (`scripts.package`), so it impor
 thinc, numpy, tokenizers, and one engine (onnxruntime or openvino) when an artefact needs it.
 
 The data flow of a batch: Docs -> windows of wordpieces (`segmentation`, `wordpieces`) -> micro-batches of windows
-(`batches`, `packing`) -> engine (`encoder`, `engines`) -> mean over all wordpieces aligned to a token -> one
-(n_tokens, width) array a Doc in `doc.tensor` (`model`, `component`), where spaCy's own `Tok2VecListener` layers find
-it. `ner` is spaCy's `EntityRecognizer` with a faster way to the same entities.
+(`batches`, `packing`) -> engine (`encoder`, `engines`) -> mean over all wordpieces aligned to a token, or another
+`pooling` -> one (n_tokens, width) array a Doc in `doc.tensor` (`model`, `component`), where spaCy's own
+`Tok2VecListener` layers find it, or those of `listener` a part of it. `ner` is spaCy's `EntityRecognizer` with a faster way to the same entities.
 """
 
 from .registration import register

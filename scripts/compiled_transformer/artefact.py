@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from .cpu import read_cpu_features
 
-FORMAT = 3  # Of the manifest and the files; a larger one is for a newer version of this package.
+FORMAT = 4  # Of the manifest and the files; a larger one is for a newer version of this package.
 PADDED_INPUTS = ("input_ids", "attention_mask")  # A window in each row
 PACKED_INPUTS = ("input_ids", "position_ids", "segments")  # Several windows in a row, see `packing.py`
 MANIFEST = "engine.json"

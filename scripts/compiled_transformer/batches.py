@@ -28,14 +28,47 @@ def make_padded_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settin
     manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     settings (Dict[str, Any]): The component's.
     """
-    on_cpu = settings["device"] == "cpu"
-    most = min(settings["batch_wordpieces"], MOST_WORDPIECES) if on_cpu else settings["batch_wordpieces"]
-    # Few wordpieces are divided: one thread each does more together than all threads on one micro-batch.
-    budget = min(most, math.ceil(int(wordpieces.lengths.sum()) / (get_threads(settings) if on_cpu else 1)))
+    most = get_most(settings)
+    budget = get_budget(wordpieces, settings)
     return [
         pad(wordpieces, windows, min(length, manifest["max_length"]), manifest["pad_id"])
         for windows, length in group_windows(wordpieces.lengths, budget, recurs=budget == most)
     ]
+
+
+def make_exact_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any]) -> List[Batch]:
+    """Put windows of the very same length together, for encoders that see padding, such as ConvBERT.
+
+    manifest (Dict[str, Any]): Says the "pad_id" of the padding wordpiece, which no batch has.
+    settings (Dict[str, Any]): The component's.
+    """
+    budget = get_budget(wordpieces, settings)
+    batches = []
+    for length in numpy.unique(wordpieces.lengths)[::-1].tolist():
+        windows = numpy.flatnonzero(wordpieces.lengths == length)
+        step = max(1, budget // length)
+        parts = (windows[start : start + step] for start in range(0, len(windows), step))
+        batches.extend(pad(wordpieces, part, length, manifest["pad_id"]) for part in parts)
+    return batches
+
+
+def get_most(settings: Dict[str, Any]) -> int:
+    """Limit the wordpieces of a micro-batch.
+
+    settings (Dict[str, Any]): The component's.
+    """
+    most: int = settings["batch_wordpieces"]
+    return min(most, MOST_WORDPIECES) if settings["device"] == "cpu" else most
+
+
+def get_budget(wordpieces: Wordpieces, settings: Dict[str, Any]) -> int:
+    """Divide few wordpieces among the threads: one thread each does more together than all threads on one micro-batch.
+
+    settings (Dict[str, Any]): The component's.
+    RETURNS (int): Most wordpieces of a micro-batch.
+    """
+    threads = get_threads(settings) if settings["device"] == "cpu" else 1
+    return min(get_most(settings), math.ceil(int(wordpieces.lengths.sum()) / threads))
 
 
 def group_windows(lengths: Ints1d, budget: int, recurs: bool) -> Iterator[Tuple[Ints1d, int]]:

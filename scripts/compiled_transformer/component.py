@@ -16,14 +16,13 @@ from .ahead import encode_ahead
 from .batches import LENGTH_STEP
 from .cpu import get_threads
 from .encoder import CompiledEncoder
-from .listener import KEY
+from .listener import IN_TENSOR, KEY, PLACES
 from .model import NO_TRAINING, stream_vectors
 from .remote import is_url
 
 FACTORY = "compiled_transformer"
 SPANS = ("strided", "doc", "sent")
 DEVICES = ("cpu", "cuda")
-IN_TENSOR, IN_USER_DATA = PLACES = ("doc.tensor", "doc.user_data")
 DEFAULT_CONFIG = {
     "model": {"@architectures": "compiled-transformers.CompiledTransformer.v1"},
     "spans": "strided",

@@ -11,19 +11,18 @@ from thinc.shims import Shim
 from thinc.types import Floats3d
 
 from .ahead import submit
+from .arrangement import make_batches
 from .artefact import (
     MANIFEST,
-    PACKED_INPUTS,
     choose_artefact,
     get_digest,
     read_file,
 )
-from .batches import Batch, make_padded_batches
+from .batches import Batch
 from .cpu import get_threads
 from .engines import Engine, make_inputs, start_engine
 from .manifest import read_manifest
 from .observation import Observer
-from .packing import make_packed_batches
 from .processes import LOCK, Engines
 from .remote import RemoteEncoder, get_encoder_id
 from .segmentation import Segmentation, read_segmentation
@@ -101,13 +100,12 @@ class CompiledEncoder(Shim):
         return {MANIFEST: manifest, **self._files}
 
     def make_batches(self, wordpieces: Wordpieces, settings: Dict[str, Any]) -> List[Batch]:
-        """Arrange windows for the engine: several in a row where it can tell them apart, else one.
+        """Arrange windows for the engine.
 
         settings (Dict[str, Any]): The component's.
         """
         manifest, _ = self.get_artefact()
-        make = make_packed_batches if manifest["inputs"] == list(PACKED_INPUTS) else make_padded_batches
-        return make(wordpieces, manifest, settings)
+        return make_batches(wordpieces, manifest, settings)
 
     def predict(self, batches: List[Batch], settings: Dict[str, Any]) -> Iterator[Floats3d]:
         """Run the engine, on several batches at once if there are several: one thread each does more together than all

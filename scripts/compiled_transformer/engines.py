@@ -72,7 +72,7 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads // streams
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # Errors are raised.
     session = onnxruntime.InferenceSession(files["encoder.onnx"], options, providers=providers)
 
     def run(inputs: Inputs) -> Floats3d:

@@ -45,6 +45,18 @@ def made_up():
             "latency_sentence_p50": 4.0,
             "latency_document_p50": 4.0,
         },
+        "agreement": {
+            "words": 6012,
+            "kinds": {
+                "categories": {
+                    "value": 0.99, "interval": [0.98, 1.0], "equal_docs": 0.99, "items": 520, "largest_difference": 0.02,
+                },
+                "entities": {
+                    "value": 0.9871, "interval": [0.98, 0.99], "equal_docs": 0.95, "items": 1234,
+                    "largest_difference": None,
+                },
+            },
+        },
         "stages": {
             "batch_size": 64, "seconds": {"make_doc": 0.1, "encoder": 0.3},
             "share": {"make_doc": 0.25, "encoder": 0.75}, "sum": 0.4, "pipe": 0.35,

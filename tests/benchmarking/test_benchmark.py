@@ -70,7 +70,7 @@ def test_writes_four_files(result, metrics_dir):
 @pytest.mark.parametrize("side", ["reference", "compiled"])
 def test_json_has_all_numbers_of_a_pipeline(metrics, side):
     assert set(metrics) == {
-        "machine", "measured", "reference", "compiled", "speedup", "stages", "wordpieces", "encoder"
+        "machine", "measured", "agreement", "reference", "compiled", "speedup", "stages", "wordpieces", "encoder"
     }  # fmt: skip
     numbers = metrics[side]
     assert set(numbers) == {
@@ -108,6 +108,13 @@ def test_stages_are_complete(metrics):
     assert sum(stages["share"].values()) == pytest.approx(1)
     assert stages["batch_size"] == metrics["compiled"]["best_batch_size"]
     assert stages["pipe"] == pytest.approx(10_000 / metrics["compiled"]["throughput_best"])
+
+
+def test_every_head_agrees(metrics, dev_corpus):
+    agreement = metrics["agreement"]
+    assert agreement["words"] == sum(map(len, read_docs(dev_corpus)))
+    assert set(agreement["kinds"]) == {"entities", "sentences"}
+    assert all(found["value"] == 1 and found["items"] > 20 for found in agreement["kinds"].values())
 
 
 def test_encoder_stays_below_the_peak(metrics):

@@ -23,6 +23,8 @@ def test_markdown_has_the_numbers_and_names_the_machine(made_up):
     assert rows["Wordpieces, share of the peak"] == ["60.0%"]
     assert rows["Document of 10,000 words"] == ["900", "3,600", "4.00×", "510", "510", "2.5"]
     assert rows["Document of 100,000 words"] == ["–", "3,600", "–", "–", "600", "2.5"]
+    assert rows["Entities"] == ["0.9871", "0.9800–0.9900", "95.0%", "1,234"]
+    assert rows["Categories (scores differ by 0.0200 at most)"][0] == "0.9900"
     sentence = markdown.split("\n|")[0]
     assert "Made Up CPU, 2 cores" in sentence
     assert "260 documents (6,012 words) of test.spacy" in sentence

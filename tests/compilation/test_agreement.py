@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 
+from scripts.common.agreement import compare_annotations
 from scripts.common.annotations import collect
-from scripts.compilation.agreement import compare_annotations
 from scripts.compilation.gate import MIN_AGREEMENT, Gate, gather_evidence
 
 VOCAB = spacy.blank("en").vocab
@@ -49,6 +49,21 @@ def test_every_kind_of_annotation_is_compared():
     assert found["parts_of_speech"] == found["morphs"] == 1
 
 
+def test_scores_of_categories_are_compared():
+    def make(**cats):
+        doc = make_doc()
+        doc.cats = cats
+        return [collect(doc)]
+
+    (found,) = compare_annotations(make(news=0.7, sports=0.6), make(news=0.45, sports=0.65)).values()
+    assert found.value == 0.5 and found.largest_difference == pytest.approx(0.25)
+    # They sum up to 1, so the best one is assigned, though none is above a half.
+    (found,) = compare_annotations(make(a=0.4, b=0.35, c=0.25), make(a=0.36, b=0.39, c=0.25)).values()
+    assert found.value == pytest.approx(1 / 3) and found.largest_difference == pytest.approx(0.04)
+    (found,) = compare_annotations(make(a=0.4, b=0.35, c=0.25), make(a=0.38, b=0.37, c=0.25)).values()
+    assert found.value == 1 and found.equal_docs == 1
+
+
 def test_sentences_are_compared_by_their_starts():
     starts = [True, False, False, True, False, False]
     one, other = make_doc(sent_starts=starts), make_doc(sent_starts=[True, *[False] * 5])
@@ -78,10 +93,11 @@ def test_agreement_is_f1_and_its_interval_holds_it(pairs):
 @pytest.mark.parametrize("kind", ["tags", "dependencies", "entities", "categories"])
 def test_harmful_candidate_is_rejected_without_gold(kind):
     """Whatever the pipeline annotates: 100 items each, of which one or twenty differ."""
-    reference = [{kind: [(number, "A")]} for number in range(100)]
+    score = (0.9,) if kind == "categories" else ()
+    reference = [{kind: [(number, "A", *score)]} for number in range(100)]
 
     def change(n):
-        return [{kind: [(number, "B" if number < n else "A")]} for number in range(100)]
+        return [{kind: [(number, "B" if number < n else "A", *score)]} for number in range(100)]
 
     gate, before = Gate(), gather_evidence([], reference)
     assert gate.judge(before, gather_evidence([], change(1)))["passed"]

@@ -26,7 +26,7 @@ def make_workbench(reference_path, train_corpus, tmp_path):
     def make(settings=None):
         reference = load_reference(reference_path)
         docs = read_corpus(train_corpus)
-        return Workbench(reference._replace(settings=settings or reference.settings), docs, docs, 0.0, tmp_path)
+        return Workbench(replace(reference, settings=settings or reference.settings), docs, docs, 0.0, tmp_path)
 
     return make
 

@@ -23,22 +23,11 @@ def drop_listeners(config):
     config["components"]["ner"] = {"factory": "ner"}
 
 
-def mix_poolings(config):
-    config["nlp"]["pipeline"].append("tagger")
-    listener = {
-        **config["components"]["ner"]["model"]["tok2vec"]["*"]["transformer"],
-        "pooling": {"@layers": "reduce_max.v1"},
-    }
-    model = {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": listener}
-    config["components"]["tagger"] = {"factory": "tagger", "model": model}
-
-
 @pytest.mark.parametrize(
     "change,expected",
     [
         (drop_transformer, ["no transformer", "Expected one"]),
         (drop_listeners, ["No component", "listens", "TransformerListener"]),
-        (mix_poolings, ["ner (reduce_mean)", "tagger (reduce_max)", "reduce_mean.v1"]),
     ],
 )
 def test_pipeline_that_cannot_be_compiled(change, expected, tiny_encoder, train_corpus, dev_corpus, tmp_path):

@@ -13,9 +13,9 @@ from spacy_curated_transformers.models.with_strided_spans import with_strided_sp
 from thinc.api import Model, Ragged, reduce_mean
 
 from scripts.compilation.curated_pieces import describe_pieces
-from scripts.compiled_transformer.model import add_to_tokens, divide, find_places
 from scripts.compiled_transformer.piece_segmentation import PieceSegmentation
 from scripts.compiled_transformer.pieces import Characters, read_piece_encoder
+from scripts.compiled_transformer.pooling import MEAN, TokenVectors
 
 from .. import curated
 
@@ -114,7 +114,7 @@ def test_vectors_are_averaged_as_the_original_does(lengths, window, data):
     segmentation = PieceSegmentation(Characters({"a": 5}, 1, None), 2, 3, 512)
     segmentation.encoder.takes_white_space = False
     segmented = segmentation(docs, {"spans": "strided", "window": window, "stride": stride})
-    sums, counts = numpy.zeros((segmented.n_tokens + 1, 4), dtype="float32"), numpy.zeros(segmented.n_tokens + 1)
+    pooled = TokenVectors(MEAN, segmented.n_tokens, 4)
     end = 0
     for start in range(0, len(segmented.windows), 3):  # In groups, as long Docs are encoded.
         wordpieces = segmented.get_wordpieces(start, start + 3)
@@ -123,10 +123,9 @@ def test_vectors_are_averaged_as_the_original_does(lengths, window, data):
             assert all(first <= token < last for token in segmented_tokens(segmented, end, length, stride))
             end += 1
         index = numpy.arange(len(wordpieces.ids))[None]
-        places = find_places(wordpieces, 0, segmented.n_tokens)
-        add_to_tokens(sums, counts, places, index, numpy.concatenate(vectors[start : start + 3])[None])
+        pooled.add(pooled.find_places(wordpieces), index, numpy.concatenate(vectors[start : start + 3])[None])
     assert len(vectors) == len(segmented.windows)
-    assert_allclose(divide(sums, counts)[:-1], numpy.concatenate(expected), atol=1e-5)
+    assert_allclose(pooled.finish()[:-1], numpy.concatenate(expected), atol=1e-5)
 
 
 def segmented_tokens(segmented, window, length, stride):

@@ -1,11 +1,11 @@
 """How far two pipelines agree: their annotations of the same Docs, each kind by itself. It takes no gold."""
 
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from thinc.types import Floats2d
 
-from ..common.annotations import Item
+from .annotations import CATEGORIES, Item
 
 BOOTSTRAP_DRAWS = 2000
 Annotations = Dict[str, List[Item]]  # of a Doc: by kind, its items
@@ -22,6 +22,7 @@ class Agreement(NamedTuple):
     interval: Tuple[float, float]  # 95%, bootstrapped over the Docs
     equal_docs: float  # share of the Docs in which all items are equal
     items: int  # of the reference
+    largest_difference: Optional[float] = None  # of a category's score
 
 
 def compare_annotations(reference: Sequence[Annotations], candidate: Sequence[Annotations]) -> Dict[str, Agreement]:
@@ -33,7 +34,10 @@ def compare_annotations(reference: Sequence[Annotations], candidate: Sequence[An
     """
     pairs = list(zip(reference, candidate, strict=True))
     kinds = sorted({kind for pair in pairs for annotations in pair for kind in annotations})
-    return {kind: compare_kind([tuple(items.get(kind, []) for items in pair) for pair in pairs]) for kind in kinds}
+    by_kind = {kind: [tuple(items.get(kind, []) for items in pair) for pair in pairs] for kind in kinds}
+    return {
+        kind: (compare_categories if kind == CATEGORIES else compare_kind)(of_kind) for kind, of_kind in by_kind.items()
+    }
 
 
 def compare_kind(pairs: Sequence[Tuple[List[Item], ...]]) -> Agreement:
@@ -50,6 +54,17 @@ def compare_kind(pairs: Sequence[Tuple[List[Item], ...]]) -> Agreement:
         equal_docs=sum(one == other for one, other in sets) / len(sets),
         items=sum(len(one) for one, _ in sets),
     )
+
+
+def compare_categories(pairs: Sequence[Tuple[List[Item], ...]]) -> Agreement:
+    """Compare the decisions on categories, and how far their scores are apart.
+
+    pairs (Sequence[Tuple[List[Item], ...]]): The label, decision and score of each category, of both pipelines in each Doc.
+    """
+    decisions = [tuple([item[:2] for item in items] for items in pair) for pair in pairs]
+    scores = [tuple({label: score for label, _, score in items} for items in pair) for pair in pairs]
+    differences = [abs(one[label] - other[label]) for one, other in scores for label in one.keys() & other.keys()]
+    return compare_kind(decisions)._replace(largest_difference=max(differences, default=0.0))
 
 
 def freeze(item: Any) -> Any:
@@ -73,3 +88,8 @@ def bootstrap(counts: Floats2d, seed: int = 0) -> Tuple[float, float]:
     weights = numpy.random.default_rng(seed).multinomial(n_docs, [1 / n_docs] * n_docs, size=BOOTSTRAP_DRAWS)
     low, high = numpy.percentile(divide(weights @ counts), [2.5, 97.5])
     return float(low), float(high)
+
+
+def name_kind(kind: str) -> str:
+    """Name a kind of annotation for people."""
+    return kind.replace("_", " ")
