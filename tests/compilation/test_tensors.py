@@ -59,10 +59,12 @@ def make_reference(encoder: Path, pipeline: List[str], width: int, folder: Path)
     config["components"].update({name: block for name, block in blocks.items() if name in pipeline})
     config["nlp"]["pipeline"] = pipeline
     nlp = encoders.initialize(config)
+    # Untrained last layers give the same to all tokens, or nearly.
+    last_layers = [nlp.get_pipe("ner").model.get_ref("lower")]
     if "tagger" in pipeline:
-        # Its last layer begins with zeros, which give the same tag to all.
-        softmax = next(node for node in nlp.get_pipe("tagger").model.walk() if node.name == "softmax")
-        softmax.set_param("W", numpy.random.default_rng(0).normal(size=softmax.get_param("W").shape).astype("float32"))
+        last_layers += [node for node in nlp.get_pipe("tagger").model.walk() if node.name == "softmax"]
+    for layer in last_layers:
+        layer.set_param("W", numpy.random.default_rng(0).normal(size=layer.get_param("W").shape).astype("float32"))
     nlp.to_disk(folder)
     return folder
 
