@@ -32,7 +32,8 @@ class Compilable(Protocol):
     path: Path
     nlp: Language
     listeners: Dict[str, List[Listener]]  # by component
-    settings: Dict[str, Any]  # of the compiled component: spans, window and stride
+    factory: str  # of the compiled component
+    settings: Dict[str, Any]  # of the compiled component: spans, window and stride, or how spans are made of its labels
 
     @property
     def transformer(self) -> Pipe:
@@ -40,11 +41,11 @@ class Compilable(Protocol):
 
     @property
     def encoder(self) -> PreTrainedModel:
-        """The encoder in the architecture of transformers; its last hidden state is what the listeners read."""
+        """The encoder in the architecture of transformers; its last hidden state, or its logits, are what is read."""
 
     @property
     def width(self) -> int:
-        """Width of a token vector."""
+        """Width of a token vector, or the number of labels."""
 
     @property
     def max_length(self) -> int:

@@ -117,7 +117,7 @@ def get_setting_changes(trial: Trial) -> List[Dict[str, Any]]:
     """List settings that may be faster: micro-batches, no overlap of windows, fewer threads."""
     changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in (512, 1024, 8192)]
     settings = trial.workbench.reference.settings
-    if settings["spans"] == "strided" and settings["stride"] < settings["window"]:
+    if settings.get("spans") == "strided" and settings["stride"] < settings["window"]:
         changes.append({"stride": settings["window"]})
     if available_cores() > 1:
         changes.append({"threads": available_cores() // 2})

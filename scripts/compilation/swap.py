@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, List
 
 import srsly
+from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
 from thinc.api import Config
 
-from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from .artefact_writer import Artefact
 from .compilable import Compilable
@@ -42,8 +42,8 @@ def make_config(reference: Compilable) -> Config:
     config = reference.nlp.config.copy()
     components = config["components"]
     components[reference.transformer.name] = {
-        "factory": FACTORY,
-        **DEFAULT_CONFIG,
+        "factory": reference.factory,
+        **Language.get_factory_meta(reference.factory).default_config,
         **reference.settings,
     }
     for component in reference.listeners:
