@@ -58,6 +58,12 @@ class TokenPipeReference:
         check_model(self.encoder, self.tokenizer, path)
         self.max_length = get_max_length(self.encoder, self.tokenizer)
         self.settings = get_settings(nlp.config["components"][transformer.name])
+        room = self.max_length - self.tokenizer.num_special_tokens_to_add()
+        if self.settings["stride"] >= room:
+            raise UserError(
+                f"The `{FACTORY}` in {path} has a stride of {self.settings['stride']}, and its model takes {room} wordpieces of "
+                f"a text at once. Set at most {room - 1}."
+            )
 
     @property
     def width(self) -> int:
