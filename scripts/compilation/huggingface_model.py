@@ -8,7 +8,7 @@ import spacy
 from spacy.language import Language
 from spacy.util import load_config
 from thinc.api import Config
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, logging
 
 from ..common.console import UserError
 from ..common.files import replace_when_done
@@ -123,6 +123,7 @@ def read_model(name: str) -> Any:
     RETURNS (Tuple[PreTrainedModel, PreTrainedTokenizerFast]): Both.
     RAISES (UserError): If they can't be read or compiled.
     """
+    logging.set_verbosity_error()
     try:
         config = AutoConfig.from_pretrained(name)
         found = (config.architectures or ["model of unknown kind"])[0]
@@ -135,7 +136,6 @@ def read_model(name: str) -> Any:
     except (OSError, ValueError, ImportError) as error:
         raise UserError(describe_failure(name, error)) from error
     check_model(model, tokenizer, Path(name))
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
     tokenizer.model_max_length = get_max_length(model, tokenizer)
     return model, tokenizer
 

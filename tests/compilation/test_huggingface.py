@@ -205,6 +205,18 @@ def test_model_becomes_a_pipeline(pair, texts, tmp_path):
     assert sum(len(doc.ents) for doc in docs) > 20
 
 
+def test_slow_tokenizer_that_can_be_converted(pair, texts, tmp_path):
+    """Older models have a vocabulary only, which transformers makes a fast tokenizer of."""
+    model = shutil.copytree(pair.model, tmp_path / "model")
+    tokenizer = transformers.BertTokenizer(str(model / "vocab.txt"), model_max_length=classifiers.LONGEST)
+    for path in model.glob("*tokenizer*"):
+        path.unlink()
+    tokenizer.save_pretrained(model)
+    reference = load_reference(find_reference(str(model), tmp_path / "compiled", TokenPipeSettings()))
+    assert reference.tokenizer(texts)["input_ids"] == tokenizer(texts)["input_ids"]
+    assert (tmp_path / "compiled-reference" / "hf_model" / "tokenizer.json").is_file()
+
+
 def refuse(model, tmp_path, *options, expected):
     result = run_command(optimize_cli, model, tmp_path / "compiled", "--text", tmp_path / "texts.txt", *options)
     assert_refused(result, *expected)
@@ -220,6 +232,16 @@ def test_model_of_an_architecture_that_is_not_known(sample_path, tmp_path):
     transformers.FunnelForTokenClassification(config).save_pretrained(tmp_path / "model")
     classifiers.FAMILIES["bert"].make_tokenizer(["Ada met Karl"]).save_pretrained(tmp_path / "model")
     refuse(tmp_path / "model", tmp_path, expected=["FunnelForTokenClassification", "BERT, RoBERTa", "can be."])
+
+
+def test_slow_tokenizer_that_cannot_be_converted(pair, tmp_path):
+    model = shutil.copytree(pair.model, tmp_path / "model")
+    tokenizer = transformers.BertJapaneseTokenizer(
+        str(model / "vocab.txt"), word_tokenizer_type="basic", subword_tokenizer_type="character"
+    )
+    (model / "tokenizer.json").unlink()
+    tokenizer.save_pretrained(model)
+    refuse(model, tmp_path, expected=[model, "slow tokenizer (BertJapaneseTokenizer)", "tokenizer.json"])
 
 
 def test_hub_that_is_not_reached(tmp_path):
