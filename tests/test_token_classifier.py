@@ -61,7 +61,7 @@ def expected(workspace, texts):
     """What the model finds in transformers' pipeline."""
     docs = spacy.load(workspace / "compiled-reference").pipe(texts)
     entities = [[list(entity) for entity in get_entities(doc)] for doc in docs]
-    assert sum(map(len, entities)) > 100
+    assert sum(map(len, entities)) > 50
     return entities
 
 

@@ -15,7 +15,7 @@ from .encoder import CompiledEncoder
 from .model import NO_TRAINING
 
 DEVICES = ("cpu", "cuda")
-ENGINE_SETTINGS = {"batch_wordpieces": 2048, "threads": None, "warm_up_lengths": [], "device": "cpu"}
+ENGINE_SETTINGS: Dict[str, Any] = {"batch_wordpieces": 2048, "threads": None, "warm_up_lengths": [], "device": "cpu"}
 
 
 def check_choices(settings: Dict[str, Any], component: str, **choices: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """The component `compiled_token_classifier`: a token classification model of transformers, whose spans become annotations."""
 
 import warnings
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, cast
 
 import numpy
 from spacy.language import Language
@@ -13,6 +13,7 @@ from .encoder import CompiledEncoder
 from .encoder_component import ENGINE_SETTINGS, EncoderComponent, check_choices, check_engine_settings, check_numbers
 from .model import NO_TRAINING, WINDOWS_AT_ONCE
 from .observation import ENCODER, POOLING, WORDPIECES
+from .overlapping_segmentation import OverlappingWindows
 
 FACTORY = "compiled_token_classifier"
 TITLE = "compiled token classifier"
@@ -118,7 +119,7 @@ def forward(
     if not any(map(len, docs)):
         return [[] for _ in docs], no_backprop
     with observer.stage(WORDPIECES):
-        segmented = encoder.segmentation(docs, settings)
+        segmented = cast(OverlappingWindows, encoder.segmentation(docs, settings))
     # Padding is added to one row more than there are wordpieces.
     logits = numpy.zeros((len(segmented.ids) + 1, manifest["width"]), dtype="float32")
     done = 0

@@ -14,14 +14,14 @@ from scripts.common.pipelines import get_folder_digest
 from scripts.compilation.huggingface_model import TokenPipeSettings, find_reference
 from scripts.compilation.reference import load_reference
 from scripts.compiled_transformer.aggregation import STRATEGIES
-from scripts.compiled_transformer.token_classification import ALIGNMENT_MODES, TITLE
+from scripts.compiled_transformer.token_classification import TITLE
 from scripts.optimize import optimize_cli
 
 from .. import classifiers
 from ..helpers import assert_refused, get_entities, read_sentences, run_command
 from .test_curated import ODD
 
-QUICK = ("bert", "roberta")
+QUICK = ("bert",)
 # What both say of entities that don't begin and end with spaCy's tokens.
 NOT_ALIGNED = pytest.mark.filterwarnings("ignore:Skipping annotation", f"ignore:Some spans of the {TITLE}")
 
@@ -65,7 +65,7 @@ def assert_same_spans(pair, texts, strategy):
     found = component.predict([pair.compiled.make_doc(text) for text in texts])
     # In one list, as users have them: what differs by the batch would show.
     expected = pair.original.get_pipe("ner").hf_pipeline(texts, aggregation_strategy=strategy)
-    assert sum(map(len, expected)) > 100
+    assert sum(map(len, expected)) > 50
     for text, spans, wanted in zip(texts, found, expected, strict=True):
         assert [span[:3] for span in spans] == [
             (span["start"], span["end"], span["entity_group"]) for span in wanted
@@ -97,20 +97,19 @@ def test_windows_of_a_tokenizer_that_adds_a_space(sample_path, texts, tmp_path):
 
 
 @NOT_ALIGNED
-@pytest.mark.parametrize("mode", ALIGNMENT_MODES)
-def test_annotations_are_those_of_hf_token_pipe(pair, texts, mode):
+@pytest.mark.parametrize("annotate, mode", [("ents", "strict"), ("spans", "expand"), ("tag", "contract")])
+def test_annotations_are_those_of_hf_token_pipe(pair, texts, annotate, mode):
     original, component = pair.original.get_pipe("ner"), pair.component
     component.model.attrs["aggregation_strategy"] = "average"
-    for annotate in ("ents", "spans", "tag"):
-        original.annotate, original.annotate_spans_key, original.alignment_mode = annotate, "found", mode
-        component.model.attrs.update(annotate=annotate, annotate_spans_key="found", alignment_mode=mode)
-        found, expected = (list(nlp.pipe(texts)) for nlp in (pair.compiled, pair.original))
-        assert [doc.to_json() for doc in found] == [doc.to_json() for doc in expected]
-        if annotate == "spans":
-            for doc, wanted in zip(found, expected):
-                scores = wanted.spans["found"].attrs["scores"]
-                assert doc.spans["found"].attrs["scores"] == pytest.approx(scores, abs=1e-4)
-    assert any(doc.to_json()["tokens"] for doc in found)
+    original.annotate, original.annotate_spans_key, original.alignment_mode = annotate, "found", mode
+    component.model.attrs.update(annotate=annotate, annotate_spans_key="found", alignment_mode=mode)
+    found, expected = (list(nlp.pipe(texts)) for nlp in (pair.compiled, pair.original))
+    assert [doc.to_json() for doc in found] == [doc.to_json() for doc in expected]
+    assert any(token.ent_type or token.tag or token.doc.spans for doc in found for token in doc)
+    if annotate == "spans":
+        for doc, wanted in zip(found, expected):
+            scores = wanted.spans["found"].attrs["scores"]
+            assert doc.spans["found"].attrs["scores"] == pytest.approx(scores, abs=1e-4)
 
 
 @pytest.fixture
