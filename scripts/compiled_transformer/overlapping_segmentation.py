@@ -2,7 +2,7 @@
 
 import threading
 from itertools import chain
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
 import numpy
 from spacy.tokens import Doc
@@ -31,7 +31,8 @@ class OverlappingSegmentation:
         self.max_length = max_length
         self.unk_id = unk_id
         self.stride: Optional[int] = None
-        self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.n_special = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.room = max_length - self.n_special  # For wordpieces of the text
         self.piece_lengths = get_piece_lengths(tokenizer)
 
     def __call__(self, docs: List[Doc], settings: Dict[str, Any]) -> "OverlappingWindows":
@@ -45,22 +46,19 @@ class OverlappingSegmentation:
             if len(doc):
                 encoding = self.tokenizer.encode(doc.text)
                 parts = [encoding, *encoding.overflowing]
-                for part in range(len(parts)):
+                for part, window in enumerate(parts):
                     first = n_pieces + part * (self.room - stride)
-                    windows.append((first, first + len(parts[part]) - (self.max_length - self.room)))
+                    windows.append((first, first + len(window) - self.n_special))
                 encodings.extend(parts)
                 owners.extend([number] * len(parts))
                 n_pieces = windows[-1][1]
         lengths = numpy.asarray([len(encoding) for encoding in encodings], dtype="int64")
-        n_all = int(lengths.sum())
         ids, special = (
-            numpy.fromiter(chain.from_iterable(getattr(encoding, name) for encoding in encodings), "int64", n_all)
+            flatten((getattr(encoding, name) for encoding in encodings), lengths.sum())
             for name in ("ids", "special_tokens_mask")
         )
-        offsets = numpy.fromiter(
-            chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)), "int64", 2 * n_all
-        ).reshape(-1, 2)
-        starts, ends = offsets[:, 0], offsets[:, 1]
+        offsets = flatten((chain.from_iterable(encoding.offsets) for encoding in encodings), 2 * lengths.sum())
+        starts, ends = offsets.reshape(-1, 2).T
         of_doc = numpy.repeat(numpy.asarray(owners, dtype="int64"), lengths)
         is_subword = self.find_subwords([doc.text for doc in docs], of_doc, ids, starts, ends)
         return OverlappingWindows(windows, lengths, owners, ids, starts, ends, special == 0, is_subword)
@@ -97,6 +95,11 @@ class OverlappingSegmentation:
             begins = numpy.cumsum([0, *(len(text) + 1 for text in texts)])[of_doc]
             is_subword = (starts > 0) & ~is_space[begins + starts] & ~is_space[begins + starts - 1]
         return is_subword if self.unk_id is None else is_subword & (ids != self.unk_id)
+
+
+def flatten(numbers: Iterable[Iterable[int]], size: int) -> Ints1d:
+    """Put the numbers of several windows into one array."""
+    return numpy.fromiter(chain.from_iterable(numbers), dtype="int64", count=size)
 
 
 def get_piece_lengths(tokenizer: Tokenizer) -> Optional[Ints1d]:
