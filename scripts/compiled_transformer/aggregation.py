@@ -66,18 +66,14 @@ def find_spans(
     groups = numpy.flatnonzero(is_first[words.begins] | labels.begins[words.labels] | changes(tags))
     first = words.begins[groups]
     last = numpy.append(first[1:], len(starts)) - 1
-    scores = mean(words.scores, groups)
+    numbers, scores = words.labels[groups], mean(words.scores, groups)
+    kept = numpy.asarray([name not in ignored for name in labels.groups])[numbers]
+    first, last = first[kept], last[kept]
     found: Dict[int, List[LabelledSpan]] = {}
-    for window, start, end, label, score in zip(
-        window_numbers[first].tolist(),
-        starts[first].tolist(),
-        ends[last].tolist(),
-        words.labels[groups].tolist(),
-        scores.tolist(),
-    ):
-        name = labels.groups[label]
-        if name not in ignored:
-            found.setdefault(segmented.owners[window], []).append(LabelledSpan(start, end, name, score))
+    columns = window_numbers[first], starts[first], ends[last], numbers[kept], scores[kept]
+    for window, start, end, number, score in zip(*(column.tolist() for column in columns)):
+        span = LabelledSpan(start, end, labels.groups[number], score)
+        found.setdefault(segmented.owners[window], []).append(span)
     divided = {owner for owner, following in zip(segmented.owners, segmented.owners[1:]) if owner == following}
     return {owner: merge(spans) if owner in divided else spans for owner, spans in found.items()}
 
