@@ -11,6 +11,8 @@ from wasabi import msg
 from .common.machine import FAST_WITH, describe_machine
 from .compilation.candidates import get_candidates
 from .compilation.curated import why_not_curated
+from .compilation.huggingface import ARCHITECTURES, why_no_token_pipe
+from .compilation.huggingface import FACTORY as TOKEN_PIPE
 
 
 def doctor_cli(
@@ -64,6 +66,7 @@ def examine() -> Dict[str, Any]:
         "pipelines": {
             "`transformer` of spacy-transformers, with a fast tokenizer": None,
             "`curated_transformer` (BERT, RoBERTa, CamemBERT, XLM-R)": why_not_curated(),
+            f"`{TOKEN_PIPE}` and models of the Hugging Face hub ({', '.join(ARCHITECTURES.values())})": why_no_token_pipe(),
         },
         "candidates": {candidate.name: candidate.why_not() for candidate in get_candidates()},
     }

@@ -4,7 +4,7 @@ The data flow: training/model-best and corpus/{train,dev}.spacy, or any text -> 
 """
 
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Sequence
 
 import typer
 from typer import Argument as Arg
@@ -12,18 +12,20 @@ from typer import Option as Opt
 from wasabi import msg
 
 from .common.console import UserError, exit_on_user_error
-from .common.pipelines import find_pipeline
 from .compilation.gate import MIN_AGREEMENT, Gate
+from .compilation.huggingface_model import TokenPipeSettings, find_reference
 from .compilation.optimize import SearchSettings, Texts, optimize
 from .compilation.search_report import print_rows
 from .compilation.selection import OBJECTIVES
+from .compiled_transformer.aggregation import STRATEGIES
+from .compiled_transformer.token_classification import ALIGNMENT_MODES
 
 
 def optimize_cli(
     # fmt: off
     reference: str = Arg(
         ...,
-        help="Trained pipeline with a shared transformer: a folder or the name of an installed package; it is only read",
+        help="Trained pipeline with a shared transformer or a hf_token_pipe: a folder or the name of an installed package. Or a token classification model of transformers: a folder or its name on the Hugging Face hub. It is only read",
     ),
     output: Path = Arg(..., help="Folder for the compiled pipeline"),
     train: Optional[Path] = Arg(None, help="Train corpus, .spacy: its text calibrates int8"),
@@ -72,6 +74,28 @@ def optimize_cli(
     portable: bool = Opt(
         False, "--portable", "-p", help="Keep an fp32 encoder too, for CPUs that lack what the fast one needs"
     ),
+    lang: str = Opt(
+        TokenPipeSettings().lang,
+        "--lang",
+        "-l",
+        help="Of a Hugging Face model: language whose tokenizer is used, such as en; xx is for all that put spaces between words",
+    ),
+    aggregation: str = Opt(
+        TokenPipeSettings().aggregation_strategy,
+        "--aggregation",
+        help=f"Of a Hugging Face model: how the wordpieces of a word get one label, as in transformers' pipeline: {', '.join(STRATEGIES)}",
+    ),
+    alignment: str = Opt(
+        TokenPipeSettings().alignment_mode,
+        "--alignment",
+        help=f"Of a Hugging Face model: what becomes of entities that don't begin and end with spaCy's tokens: {', '.join(ALIGNMENT_MODES)}",
+    ),
+    stride: int = Opt(
+        TokenPipeSettings().stride,
+        "--stride",
+        min=0,
+        help="Of a Hugging Face model: wordpieces that two windows of a long text share",
+    ),
     gpu: int = Opt(
         -1, "--gpu", "-g", help="GPU of the reference, -1 for the CPU. Candidates for a GPU are tried only with one"
     ),
@@ -84,12 +108,16 @@ def optimize_cli(
     pipeline annotates. It is timed against the reference on the same texts, in turn. Then other settings of the best one
     are tried, and the best few meet in a final. A search that was stopped goes on where it stopped.
 
-    The pipeline's transformer is a `transformer` of spacy-transformers with a fast tokenizer, or a `curated_transformer` of
-    spacy-curated-transformers (BERT, RoBERTa, CamemBERT, XLM-R), as in `en_core_web_trf`.
+    The pipeline's transformer is a `transformer` of spacy-transformers with a fast tokenizer, a `curated_transformer` of
+    spacy-curated-transformers (BERT, RoBERTa, CamemBERT, XLM-R), as in `en_core_web_trf`, or a `hf_token_pipe` of
+    spacy-huggingface-pipelines (BERT, RoBERTa, DistilBERT, XLM-R, CamemBERT, ELECTRA, DeBERTa). A model of transformers
+    becomes a pipeline of the last kind in OUTPUT-reference, which is what the compiled one is compared with.
     """
     with exit_on_user_error():
+        check_choice("--aggregation", aggregation, STRATEGIES)
+        check_choice("--alignment", alignment, ALIGNMENT_MODES)
         report = optimize(
-            find_pipeline(reference).folder,
+            find_reference(reference, output, TokenPipeSettings(lang, aggregation, alignment, stride)),
             output,
             Texts(train, dev, text),
             metrics_dir or output.absolute().with_name(f"{output.absolute().name}-metrics"),
@@ -106,6 +134,15 @@ def optimize_cli(
     print_rows(report)
     chosen = next(row for row in report["candidates"] if row["name"] == report["chosen"])
     msg.good(f"Kept {report['chosen']} in {output}: {chosen['reason']}")
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Check an option that is one of a few values.
+
+    RAISES (UserError): If it is another one.
+    """
+    if value not in choices:
+        raise UserError(f"{option} is {value!r}. Choose one of: {', '.join(choices)}.")
 
 
 def parse_agreement(text: str) -> Dict[str, float]:

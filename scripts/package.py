@@ -19,10 +19,14 @@ from wasabi import msg
 from . import compiled_transformer
 from .common.console import UserError, exit_on_user_error
 from .common.files import replace_when_done
-from .compiled_transformer import component, ner
+from .compiled_transformer import component, ner, token_classification
 
 RUNTIME = Path(compiled_transformer.__file__).parent
-FACTORIES = {component.FACTORY: "component:make_compiled_transformer", ner.FACTORY: "ner:make_greedy_ner"}
+FACTORIES = {
+    component.FACTORY: "component:make_compiled_transformer",
+    ner.FACTORY: "ner:make_greedy_ner",
+    token_classification.FACTORY: "token_classification:make_compiled_token_classifier",
+}
 
 # Its values are JSON, which is TOML too.
 PYPROJECT = """\

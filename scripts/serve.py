@@ -81,7 +81,7 @@ def serve(pipeline: str, settings: ServiceSettings) -> None:
         raise UserError(
             f"{error.name} is not installed, which serving needs. Install it: pip install -r requirements-scale.txt"
         ) from error
-    served = find_served_pipeline(pipeline)
+    served = find_served_pipeline(pipeline, settings.encoder_only)
     settings = settings._replace(port=find_port(settings.host, settings.port))
     stopped = threading.Event()
     threads = max(1, available_cores() // settings.workers)

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, Span
 from thinc.api import Model
 
 from ..common.corpora import copy_bare
-from ..common.pipelines import COMPILED
+from ..compiled_transformer.component import FACTORY as COMPILED
 
 MARGIN = 8  # Tokens before the end of a piece, where ner can't begin an entity that would not end.
 RECOGNIZERS = ("ner", "greedy_ner")

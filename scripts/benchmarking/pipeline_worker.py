@@ -72,7 +72,10 @@ class Worker:
     def architecture(self) -> Dict[str, int]:
         """Describe what the number of operations of a trained pipeline's transformer follows from."""
         models = (getattr(component, "model", None) for _, component in self.nlp.pipeline)
-        config = next(model.transformer.config for model in models if hasattr(model, "transformer"))
+        encoders = [model.transformer for model in models if hasattr(model, "transformer")]
+        # Of spacy-huggingface-pipelines.
+        encoders += [pipe.hf_pipeline.model for _, pipe in self.nlp.pipeline if hasattr(pipe, "hf_pipeline")]
+        config = encoders[0].config
         return {
             "layers": config.num_hidden_layers,
             "width": config.hidden_size,
@@ -82,11 +85,11 @@ class Worker:
 
     def peak_rate(self) -> Optional[float]:
         """Measure operations a second of large matrix products, as a compiled encoder does them."""
-        from ..compiled_transformer.component import FACTORY
+        from ..common.pipelines import COMPILED
         from ..compiled_transformer.cpu import get_threads
         from .peak import measure_peak
 
-        component = next(pipe for name, pipe in self.nlp.pipeline if self.nlp.get_pipe_meta(name).factory == FACTORY)
+        component = next(pipe for name, pipe in self.nlp.pipeline if self.nlp.get_pipe_meta(name).factory in COMPILED)
         settings = component.model.attrs
         return measure_peak(component.encoder.manifest, settings["device"], get_threads(settings))
 

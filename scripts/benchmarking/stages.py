@@ -12,8 +12,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.types import Floats3d, Ints1d
 
+from ..common.pipelines import COMPILED
 from ..compiled_transformer.batches import Batch
-from ..compiled_transformer.component import FACTORY as COMPILED
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from ..compiled_transformer.observation import TOKEN_VECTORS, Observer
 from ..compiled_transformer.windows import Window
@@ -162,7 +162,7 @@ def profile(nlp: Language, texts: List[str], batch_size: int) -> Dict[str, Any]:
 
 def run_component(component: Any, docs: List[Doc], factory: str) -> List[Doc]:
     """Annotate Docs in this thread."""
-    if factory == COMPILED:  # Its `pipe` has a thread of its own.
+    if factory in COMPILED:  # Its `pipe` has a thread of its own.
         component.set_annotations(docs, component.predict(docs))
         return docs
     if hasattr(component, "pipe"):
@@ -176,7 +176,7 @@ def watch(nlp: Language, stopwatch: Stopwatch, observer: StageObserver) -> Itera
     with contextlib.ExitStack() as stack:
         for name, component in nlp.pipeline:
             factory, model = nlp.get_pipe_meta(name).factory, getattr(component, "model", None)
-            if factory == COMPILED:
+            if factory in COMPILED:
                 stack.enter_context(replace(component.encoder, "observer", observer))
             elif factory == GREEDY_NER:
                 stack.enter_context(replace(component, "observer", NamedObserver(stopwatch, name)))

@@ -12,8 +12,11 @@ from spacy.language import Language
 from spacy.util import load_config
 
 from ..compiled_transformer.artefact import MANIFEST
-from ..compiled_transformer.component import FACTORY as COMPILED
+from ..compiled_transformer.component import FACTORY as TRANSFORMER
+from ..compiled_transformer.token_classification import FACTORY as TOKEN_CLASSIFIER
 from .console import UserError
+
+COMPILED = (TRANSFORMER, TOKEN_CLASSIFIER)  # The components with a compiled encoder
 
 
 class Pipeline(NamedTuple):
@@ -25,9 +28,9 @@ class Pipeline(NamedTuple):
 
     @property
     def compiled(self) -> List[str]:
-        """Names of its compiled transformers."""
+        """Names of its components with a compiled encoder."""
         components = self.config.get("components", {})
-        return [name for name, block in components.items() if block.get("factory") == COMPILED]
+        return [name for name, block in components.items() if block.get("factory") in COMPILED]
 
 
 def find_pipeline(name: str) -> Pipeline:
@@ -124,7 +127,7 @@ def load_pipeline(name: str, compiled: List[str], threads: int, use_gpu: bool) -
     """Load a pipeline and run it once, which starts its engine.
 
     name (str): What `spacy.load` takes.
-    compiled (List[str]): Names of its compiled transformers.
+    compiled (List[str]): Names of its components with a compiled encoder.
     threads (int): Threads it may use.
     use_gpu (bool): Run on the GPU that this process was given.
     RETURNS (Language): The pipeline, which takes documents of any length.

@@ -37,7 +37,8 @@ class Compilable(Protocol):
     path: Path
     nlp: Language
     listeners: Dict[str, List[Listener]]  # by component
-    settings: Dict[str, Any]  # of the compiled component: spans, window and stride
+    factory: str  # of the compiled component
+    settings: Dict[str, Any]  # of the compiled component: spans, window and stride, or how spans are made of its labels
 
     @property
     def transformer(self) -> Pipe:
@@ -45,11 +46,11 @@ class Compilable(Protocol):
 
     @property
     def encoder(self) -> PreTrainedModel:
-        """The encoder in the architecture of transformers; its last hidden state is what the listeners read."""
+        """The encoder in the architecture of transformers; its last hidden state, or its logits, are what is read."""
 
     @property
     def width(self) -> int:
-        """Width of the vectors that a listener gives."""
+        """Width of the vectors that a listener gives, or the number of labels."""
 
     @property
     def max_length(self) -> int:
@@ -73,8 +74,8 @@ class Compilable(Protocol):
 
 
 def list_poolings(reference: Compilable) -> List[str]:
-    """List the ways in which the listeners pool wordpieces, each once."""
-    found = {listener.pooling for listeners in reference.listeners.values() for listener in listeners}
+    """List the ways in which the listeners pool wordpieces, each once. Without listeners the output is taken as it is."""
+    found = {listener.pooling for listeners in reference.listeners.values() for listener in listeners} or {MEAN}
     return [pooling for pooling in POOLINGS if pooling in found]
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from ..common.console import UserError
 from ..common.corpora import choose_evenly, copy_bare
+from ..compiled_transformer.component import FACTORY as COMPILED
 from ..compiled_transformer.piece_segmentation import PieceSegmentation
 from ..compiled_transformer.pieces import read_piece_encoder
 from ..compiled_transformer.wordpieces import Wordpieces
@@ -33,6 +34,8 @@ class CuratedReference:
     nlp (Language): The loaded pipeline.
     transformer (Pipe): Its transformer component.
     """
+
+    factory = COMPILED
 
     def __init__(self, path: Path, nlp: Language, transformer: Pipe) -> None:
         self.path = path

@@ -11,7 +11,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 import onnx
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..compiled_transformer.artefact import PACKED_INPUTS, PADDED_INPUTS
 from ..compiled_transformer.engines import encode
@@ -21,6 +21,8 @@ OPSET = 17  # The first with LayerNormalization as one operation, which engines 
 
 class LastHiddenState(torch.nn.Module):
     """Narrow an encoder to what the pipeline reads: the inputs of an artefact, one output, no pooler.
+
+    A model that classifies gives its logits instead.
 
     encoder (PreTrainedModel): The encoder.
     inputs (Sequence[str]): Names of the inputs.
@@ -33,7 +35,7 @@ class LastHiddenState(torch.nn.Module):
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         """*Shape:* (n_rows, length) each, to (n_rows, length, width)."""
-        return encode(self.encoder, dict(zip(self.inputs, tensors))).last_hidden_state
+        return encode(self.encoder, dict(zip(self.inputs, tensors)))
 
 
 def copy_encoder(encoder: PreTrainedModel, attention: str, inputs: Sequence[str] = PADDED_INPUTS) -> LastHiddenState:
@@ -96,8 +98,8 @@ def sees_padding(encoder: PreTrainedModel) -> bool:
     try:
         with torch.inference_mode(), quiet():
             encoder.eval()
-            padded = encoder(input_ids=ids, attention_mask=mask).last_hidden_state[1, :11]
-            alone = encoder(input_ids=ids[1:, :11], attention_mask=mask[1:, :11]).last_hidden_state[0]
+            padded = encode(encoder, dict(zip(PADDED_INPUTS, (ids, mask))))[1, :11]
+            alone = encode(encoder, dict(zip(PADDED_INPUTS, (ids[1:, :11], mask[1:, :11]))))[0]
     except Exception:
         return False  # It can't be run as an artefact is; the comparison of vectors will tell.
     finally:
@@ -113,11 +115,22 @@ def get_padding_position(encoder: PreTrainedModel) -> Optional[int]:
     return None
 
 
+def get_max_length(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """Find the most wordpieces that an encoder takes at once, special ones included."""
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if positions is None or positions < 1:  # XLNet has -1 for any number.
+        positions = tokenizer.model_max_length
+    padding_position = get_padding_position(encoder)
+    if padding_position is not None:
+        positions -= padding_position + 1  # Some of them can't be used.
+    return min(positions, tokenizer.model_max_length)
+
+
 def export_onnx(encoder: PreTrainedModel, path: Path, inputs: Sequence[str] = PADDED_INPUTS) -> None:
     """Write an encoder as ONNX, float32, with free axes for rows and their length.
 
     encoder (PreTrainedModel): The trained encoder; it is not changed.
-    path (Path): The .onnx file to write. Its output is `last_hidden_state`.
+    path (Path): The .onnx file to write. Its output is `last_hidden_state`, also where that is logits.
     inputs (Sequence[str]): Names of the inputs: for windows that are padded, or packed.
     """
     module = copy_encoder(encoder, "eager", inputs)

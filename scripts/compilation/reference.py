@@ -18,14 +18,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..common.console import UserError
 from ..common.corpora import choose_evenly
 from ..compiled_transformer.artefact import TOKENIZER, read_tokenizer
+from ..compiled_transformer.component import FACTORY
 from ..compiled_transformer.pooling import POOLINGS
 from ..compiled_transformer.windows import get_windows
 from ..compiled_transformer.wordpieces import Wordpieces
 from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
 from .curated import FACTORY as CURATED
 from .curated import check_curated, read_curated
-from .export import get_padding_position
+from .export import get_max_length
 from .fast_tokenizers import check_ids, make_fast, refuse
+from .huggingface import FACTORY as TOKEN_PIPE
+from .huggingface import check_token_pipe, read_token_pipe
 from .leftovers import find_own_transformers, join_names
 from .token_types import fold_token_types
 
@@ -45,6 +48,7 @@ class Reference:
     transformer: Transformer
     listeners: Dict[str, List[Listener]]  # by component
     settings: Dict[str, Any]  # of the compiled component: spans, window and stride
+    factory = FACTORY
 
     @cached_property
     def encoder(self) -> PreTrainedModel:
@@ -63,14 +67,7 @@ class Reference:
     @property
     def max_length(self) -> int:
         """Most wordpieces of a window, special tokens included."""
-        config = self.encoder.config
-        positions = getattr(config, "max_position_embeddings", None)
-        if positions is None or positions < 1:  # XLNet has -1 for any number.
-            positions = self.tokenizer.model_max_length
-        padding_position = get_padding_position(self.encoder)
-        if padding_position is not None:
-            positions -= padding_position + 1  # Some of them can't be used.
-        return min(positions, self.tokenizer.model_max_length)
+        return get_max_length(self.encoder, self.tokenizer)
 
     def cut_texts(self, docs: List[Doc]) -> List[str]:
         """Cut Docs into the texts that the encoder sees at once, as the pipeline does, but without overlap.
@@ -116,10 +113,14 @@ def load_reference(path: Path) -> Compilable:
     factories = [block.get("factory") for block in read_config(path).get("components", {}).values()]
     if CURATED in factories:
         check_curated(path)
+    if TOKEN_PIPE in factories:
+        check_token_pipe(path)
     try:
         nlp = spacy.load(path)
     except Exception as error:  # spaCy passes on whatever a component's own code raises.
         raise UserError(f"Can't load the pipeline in {path}: {error}") from error
+    if TOKEN_PIPE in factories:
+        return read_token_pipe(path, nlp)
     if CURATED in factories:
         return read_curated(path, nlp)
     transformer = find_transformer(nlp, path)

@@ -121,7 +121,7 @@ def get_setting_changes(trial: Trial, base: Row) -> List[Dict[str, Any]]:
     budgets = (1024, 8192) if base["settings"].get("device") == "cuda" else (256, 512)
     changes: List[Dict[str, Any]] = [{"batch_wordpieces": budget} for budget in budgets]
     settings = trial.workbench.reference.settings
-    if settings["spans"] == "strided" and settings["stride"] < settings["window"]:
+    if settings.get("spans") == "strided" and settings["stride"] < settings["window"]:
         changes.append({"stride": settings["window"]})
     if available_cores() > 1:
         changes.append({"threads": available_cores() // 2})

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import srsly
+from spacy.language import Language
 from spacy.util import registry
 from thinc.api import Config
 
-from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
 from ..compiled_transformer.listener import IN_TENSOR, LISTENER
 from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from ..compiled_transformer.pooling import MEAN
@@ -49,11 +49,12 @@ def make_config(reference: Compilable, place: str) -> Config:
     config = reference.nlp.config.copy()
     components = config["components"]
     components[reference.transformer.name] = {
-        "factory": FACTORY,
-        **DEFAULT_CONFIG,
+        "factory": reference.factory,
+        **Language.get_factory_meta(reference.factory).default_config,
         **reference.settings,
-        "vectors_in": place,
     }
+    if reference.listeners:
+        components[reference.transformer.name]["vectors_in"] = place
     for component in reference.listeners:
         components[component] = replace_listeners(components[component], reference, place)
     use_greedy_ner(config)

@@ -36,6 +36,8 @@ def check_vectors(workbench: Workbench, docs: Sequence[Doc]) -> float:
     RAISES (UserError): If the encoder can't be exported, can't run, or gives other vectors, or the pieces differ.
     """
     reference = workbench.reference
+    if not reference.listeners:
+        return 0.0  # What comes of the output is compared, entity by entity.
     config = reference.encoder.config
     name = f"The encoder of {reference.path}, a {type(reference.encoder).__name__} ({config.model_type})"
     texts = choose_docs(choose_evenly([doc for doc in docs if len(doc)], WORDS // 20), WORDS)

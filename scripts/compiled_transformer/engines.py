@@ -38,7 +38,7 @@ def start_engine(
     threads (int): Threads of the engine.
     streams (int): Calls that run at once and share the threads.
     length (Optional[int]): Take only one row of this length at a time. None takes any number and length.
-    RETURNS (Engine): Inputs, each (n_rows, length), to the last hidden state, float32 (n_rows, length, width).
+    RETURNS (Engine): Inputs, each (n_rows, length), to vectors, float32 (n_rows, length, width).
     RAISES (ValueError): If the engine is unknown, or has no such device.
     RAISES (ImportError): If the engine is not installed.
     """
@@ -139,7 +139,7 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
     """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
     import torch
     from safetensors.torch import load
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
     if device == "cpu" and threads > streams and "torch" in INHERITED:
         warnings.warn(
@@ -152,7 +152,9 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
     config = json.loads(files["config.json"])
-    encoder = AutoModel.from_config(AutoConfig.for_model(**config))
+    is_classifier = config["architectures"][0].endswith("ForTokenClassification")
+    make = (AutoModelForTokenClassification if is_classifier else AutoModel).from_config
+    encoder = make(AutoConfig.for_model(**config))
     encoder.load_state_dict(load(files["model.safetensors"]))
     encoder = encoder.to(device=device, dtype=getattr(torch, manifest["options"]["dtype"])).eval()
     if manifest["options"].get("compile"):
@@ -164,7 +166,7 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
             torch.set_num_threads(threads // streams)
         tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
         with torch.inference_mode():
-            return encode(encoder, tensors).last_hidden_state.float().cpu().numpy()
+            return encode(encoder, tensors).float().cpu().numpy()
 
     return run
 
@@ -174,17 +176,17 @@ def encode(encoder: Any, tensors: Dict[str, Any]) -> Any:
 
     encoder (PreTrainedModel): The encoder.
     tensors (Dict[str, torch.Tensor]): Its inputs, padded or packed.
-    RETURNS (ModelOutput): What it returns.
+    RETURNS (torch.Tensor): Its first output: the last hidden state, or the logits of one that classifies.
     """
     if "segments" not in tensors:
-        return encoder(**tensors)
+        return encoder(**tensors)[0]
     segments = tensors["segments"]
     same = segments[:, :, None] == segments[:, None, :]
     return encoder(
         input_ids=tensors["input_ids"],
         position_ids=tensors["position_ids"],
         attention_mask=same.to(segments.dtype),
-    )
+    )[0]
 
 
 ENGINES = {"onnxruntime": start_onnxruntime, "openvino": start_openvino, "torch": start_torch}

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from pydantic import BaseModel, Field, ValidationError
 
 from .artefact import ENGINE_FILES, FORMAT, MANIFEST, PADDED_INPUTS, PORTABLE, TOKENIZER
+from .overlapping_segmentation import OVERLAPPING
 
 
 class Runnable(BaseModel, strict=True):
@@ -19,13 +20,19 @@ class Runnable(BaseModel, strict=True):
     requirements: List[str]
 
 
-class Pieces(BaseModel, strict=True):
-    """How pieces of tokens are made, see `pieces`."""
+class Segmentation(BaseModel, strict=True):
+    """How Docs become windows of wordpieces, see `segmentation`."""
 
     pieces: str
-    bos_id: int
-    eos_id: int
-    options: Dict[str, Any]
+    bos_id: Optional[int] = None
+    eos_id: Optional[int] = None
+    unk_id: Optional[int] = None
+    options: Dict[str, Any] = {}
+
+    def find_problems(self) -> Iterator[str]:
+        """Find what is missing for the kind of pieces."""
+        if self.pieces != OVERLAPPING and (self.bos_id is None or self.eos_id is None):
+            yield "has no 'bos_id' and 'eos_id' in 'segmentation'"
 
 
 class Manifest(Runnable, strict=True):
@@ -39,7 +46,10 @@ class Manifest(Runnable, strict=True):
     padding_position: Optional[int] = None
     n_prefix: int = Field(default=0, ge=0)
     n_suffix: int = Field(default=0, ge=0)
-    segmentation: Optional[Pieces] = None
+    segmentation: Optional[Segmentation] = None
+    poolings: List[str] = []
+    exact_lengths: bool = False
+    labels: Optional[List[str]] = None
     portable: Optional[Runnable] = None
     files: Dict[str, str]  # Their digests
 
@@ -49,7 +59,11 @@ class Manifest(Runnable, strict=True):
             yield "has no 'n_prefix' and 'n_suffix'"
         if self.max_length <= self.n_prefix + self.n_suffix:
             yield f"has a 'max_length' of {self.max_length}, which special tokens fill"
-        needed = [] if self.segmentation else [TOKENIZER]
+        if self.segmentation is not None:
+            yield from self.segmentation.find_problems()
+        if self.labels is not None and len(self.labels) != self.width:
+            yield f"has {len(self.labels)} 'labels' and a 'width' of {self.width}"
+        needed = [] if self.segmentation and self.segmentation.pieces != OVERLAPPING else [TOKENIZER]
         needed.extend(ENGINE_FILES.get(self.engine, ()))
         if self.portable is not None:
             needed.extend(PORTABLE + name for name in ENGINE_FILES.get(self.portable.engine, ()))

@@ -7,7 +7,7 @@ import catalogue
 from spacy.language import Language
 from spacy.util import registry
 
-from . import component, ner
+from . import component, ner, token_classification
 from .listener import LISTENER, build_listener
 from .model import build_compiled_transformer
 
@@ -32,6 +32,13 @@ def register() -> None:
         assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
         default_config=ner.DEFAULT_CONFIG,
         default_score_weights=ner.DEFAULT_SCORE_WEIGHTS,
+    )
+    register_component(
+        token_classification.FACTORY,
+        token_classification.make_compiled_token_classifier,
+        {},
+        assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
+        default_config=token_classification.DEFAULT_CONFIG,
     )
 
 

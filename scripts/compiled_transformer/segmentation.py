@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Protocol
 from spacy.tokens import Doc
 
 from .artefact import TOKENIZER, read_tokenizer
+from .overlapping_segmentation import OVERLAPPING, OverlappingSegmentation
 from .piece_segmentation import PieceSegmentation
 from .pieces import read_piece_encoder
 from .text_segmentation import TextSegmentation
@@ -45,12 +46,14 @@ class Segmentation(Protocol):
 def read_segmentation(manifest: Dict[str, Any], files: Dict[str, bytes]) -> Segmentation:
     """Prepare the way that an artefact was made for.
 
-    manifest (Dict[str, Any]): The artefact's. With an entry "segmentation" it is that of spacy-curated-transformers,
-        else that of spacy-transformers.
+    manifest (Dict[str, Any]): The artefact's. Without an entry "segmentation" it is that of spacy-transformers, else
+        "pieces" in the entry names it: that of transformers' token classification, or one of spacy-curated-transformers.
     files (Dict[str, bytes]): Its files by name.
     """
     settings = manifest.get("segmentation")
     if settings is None:
         return TextSegmentation(read_tokenizer(files[TOKENIZER]), manifest)
+    if settings["pieces"] == OVERLAPPING:
+        return OverlappingSegmentation(read_tokenizer(files[TOKENIZER]), manifest["max_length"], settings["unk_id"])
     encoder = read_piece_encoder(settings, files)
     return PieceSegmentation(encoder, settings["bos_id"], settings["eos_id"], manifest["max_length"])

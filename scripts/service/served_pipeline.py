@@ -8,7 +8,7 @@ from ..common.console import UserError
 from ..common.pipelines import find_pipeline
 from ..common.texts import uses_spacy_tokenizer
 from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
-from ..compiled_transformer.component import DEFAULT_CONFIG
+from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
 from ..compiled_transformer.remote import get_encoder_id
 
 
@@ -26,12 +26,13 @@ class ServedPipeline(NamedTuple):
     has_spacy_tokenizer: bool
 
 
-def find_served_pipeline(name: str) -> ServedPipeline:
+def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipeline:
     """Find a compiled pipeline without loading it.
 
     name (str): Folder or name of an installed package.
+    encoder_only (bool): It has to give token vectors.
     RETURNS (ServedPipeline): The pipeline.
-    RAISES (UserError): If there is none, or its transformer is not compiled.
+    RAISES (UserError): If there is none, its transformer is not compiled, or it gives no vectors but has to.
     """
     found = find_pipeline(name)
     if not found.compiled:
@@ -43,6 +44,10 @@ def find_served_pipeline(name: str) -> ServedPipeline:
     for file_name in (MANIFEST, TOKENIZER):
         if not (files / file_name).is_file():
             raise UserError(f"There is no {file_name} in {files}. Copy the whole pipeline again.")
+    if encoder_only and found.config["components"][transformer]["factory"] != FACTORY:
+        raise UserError(
+            f"{name} gives no token vectors: its {transformer!r} labels wordpieces. Serve it without --encoder-only."
+        )
     settings = {**DEFAULT_CONFIG, **found.config["components"][transformer]}
     if settings["remote"]:
         raise UserError(
