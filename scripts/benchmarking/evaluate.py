@@ -7,6 +7,7 @@ import tqdm
 from wasabi import msg
 
 from .. import compiled_transformer  # noqa: F401
+from ..common.calibration import measure_calibration
 from ..common.corpora import read_corpus
 from ..common.files import check_folder
 from ..common.pipelines import check_pipelines, find_folder, require_gpu
@@ -28,18 +29,20 @@ def evaluate(
     gpu (int): GPU to use, -1 for the CPU.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them.
+        The latter's "calibration" says how far the confidence of its entities can be trusted.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
     """
     reference, compiled = find_folder(reference), find_folder(compiled)
     check_pipelines(reference, compiled)
     check_folder(metrics_dir)
-    read_corpus(corpus)
+    gold = read_corpus(corpus)
     require_gpu(gpu)
     progress = tqdm.tqdm({"reference": reference, "compiled": compiled}.items(), disable=silent, leave=False)
     scores = {}
     for name, path in progress:
         progress.set_description(f"Evaluating {name}")
         scores[name] = score(path, corpus, gpu)
+    scores["compiled"]["calibration"] = measure_calibration(compiled, gold)
     write_reports({metrics_dir / f"{name}.json": write_json(found) for name, found in scores.items()})
     return scores
 
@@ -63,5 +66,22 @@ def print_scores(reference: Dict[str, Any], compiled: Dict[str, Any]) -> None:
         ],
         header=("", "Reference", "Compiled", "Difference"),
         aligns=("l", "r", "r", "r"),
+        divider=True,
+    )
+    if compiled.get("calibration") is not None:
+        print_calibration(compiled["calibration"])
+
+
+def print_calibration(calibration: Dict[str, Any]) -> None:
+    """Print how far the confidence of the compiled pipeline's entities can be trusted."""
+    error = "Expected calibration error"
+    msg.table(
+        [
+            ("Entities found", f"{calibration['entities']:,}"),
+            (f"{error} without temperature", f"{100 * calibration['ece_before']:.2f}"),
+            (f"{error} with temperature {calibration['temperature']:.2f}", f"{100 * calibration['ece_after']:.2f}"),
+        ],
+        header=("Confidence", "Compiled"),
+        aligns=("l", "r"),
         divider=True,
     )

@@ -13,6 +13,7 @@ from spacy.util import load_config
 
 from ..compiled_transformer.artefact import MANIFEST
 from ..compiled_transformer.component import FACTORY as COMPILED
+from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from .console import UserError
 
 
@@ -49,6 +50,12 @@ def find_pipeline(name: str) -> Pipeline:
             )
         folder, is_package = configs[0].parent, True
     return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))
+
+
+def find_recognizers(nlp: Language) -> List[str]:
+    """Name the components of a loaded pipeline that can say how sure they are of entities."""
+    names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == GREEDY_NER]
+    return [name for name in names if nlp.get_pipe(name).is_greedy]
 
 
 def find_folder(pipeline: Path) -> Path:
