@@ -30,6 +30,29 @@ class Pipeline(NamedTuple):
         components = self.config.get("components", {})
         return [name for name, block in components.items() if block.get("factory") == COMPILED]
 
+    @property
+    def scores_entities(self) -> bool:
+        """Whether it can say how sure it is of entities, see `GreedyEntityRecognizer.is_greedy`."""
+        models = [
+            block.get("model", {})
+            for block in self.config.get("components", {}).values()
+            if block.get("factory") == GREEDY_NER
+        ]
+        return any(model.get("use_upper") is False and not model.get("extra_state_tokens") for model in models)
+
+
+def require_scores(pipeline: Pipeline, otherwise: str) -> None:
+    """Check that a pipeline can say how sure it is of entities.
+
+    otherwise (str): What to do if it can't, beside compiling it.
+    RAISES (UserError): If it can't.
+    """
+    if not pipeline.scores_entities:
+        raise UserError(
+            f"{pipeline.name} does not say how sure it is of entities: that takes a compiled pipeline whose ner has "
+            f"`use_upper = false`. Compile it (`python -m scripts.optimize`, see its --help), or {otherwise}."
+        )
+
 
 def find_pipeline(name: str) -> Pipeline:
     """Find a pipeline without importing it.
@@ -56,6 +79,12 @@ def find_recognizers(nlp: Language) -> List[str]:
     """Name the components of a loaded pipeline that can say how sure they are of entities."""
     names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == GREEDY_NER]
     return [name for name in names if nlp.get_pipe(name).is_greedy]
+
+
+def switch_scores(nlp: Language, on: bool) -> None:
+    """Let all components of a pipeline that can say how sure they are of entities do so, or stop."""
+    for name in find_recognizers(nlp):
+        nlp.get_pipe(name).scores = on
 
 
 def find_folder(pipeline: Path) -> Path:

@@ -1,6 +1,6 @@
 """How sure a greedy recognizer is of its entities: the probabilities of the transitions that made them."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span, SpanGroup
@@ -95,22 +95,32 @@ def set_confidence(entities: Sequence[Entities], evidence: Evidence, temperature
         found.scores = own
 
 
-def set_scores(doc: Doc, entities: Entities) -> None:
-    """Put entities and their scores into `doc.spans`, after those of another recognizer if there are some."""
-    spans = [Span(doc, start, end, label=label) for start, end, label in entities]
-    scores = entities.scores
+def set_scores(doc: Doc, spans: Sequence[Span], scores: Floats1d) -> None:
+    """Put entities and their scores into `doc.spans`, after those of another recognizer if there are some.
+
+    scores (Floats1d): *Shape:* (n_spans,).
+    """
     if SPANS_KEY in doc.spans:
         spans = [*doc.spans[SPANS_KEY], *spans]
         scores = numpy.concatenate((doc.spans[SPANS_KEY].attrs[SCORES], scores))
     doc.spans[SPANS_KEY] = SpanGroup(doc, name=SPANS_KEY, spans=spans, attrs={SCORES: scores})
 
 
+def list_scores(doc: Doc) -> Iterator[Tuple[int, int, int, float]]:
+    """List what `set_scores` put into a Doc.
+
+    YIELDS (Tuple[int, int, int, float]): First token, end and label of an entity, and its score.
+    """
+    spans = doc.spans.get(SPANS_KEY)
+    if spans is not None:
+        for span, score in zip(spans, spans.attrs[SCORES]):
+            yield span.start, span.end, span.label, float(score)
+
+
 def read_scores(doc: Doc) -> List[Optional[float]]:
-    """Read the confidence of each of `doc.ents`; None for an entity that the recognizer did not find."""
-    group = doc.spans.get(SPANS_KEY)
-    if group is None:
-        return [None] * len(doc.ents)
-    scores = {
-        (span.start, span.end, span.label): float(score) for span, score in zip(group, group.attrs.get(SCORES, ()))
-    }
+    """Read the confidence of each of `doc.ents`, for people: to four digits.
+
+    RETURNS (List[Optional[float]]): None for an entity that the recognizer did not find.
+    """
+    scores = {(start, end, label): round(score, 4) for start, end, label, score in list_scores(doc)}
     return [scores.get((ent.start, ent.end, ent.label)) for ent in doc.ents]

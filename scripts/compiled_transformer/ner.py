@@ -106,9 +106,10 @@ class GreedyEntityRecognizer(EntityRecognizer):
                 self.score_found(docs, preset)
             return
         for doc, entities in zip(docs, predicted):
-            doc.set_ents([Span(doc, start, end, label=label) for start, end, label in entities], default="outside")
+            spans = make_spans(doc, entities)
+            doc.set_ents(spans, default="outside")
             if self.scores:
-                set_scores(doc, entities)
+                set_scores(doc, spans, entities.scores)
 
     def score_found(self, docs: List[Doc], preset: List[Ints1d]) -> None:
         """Set the scores of entities that were found beside others which had been set before.
@@ -118,7 +119,7 @@ class GreedyEntityRecognizer(EntityRecognizer):
         entities = [find_new(doc, before) for doc, before in zip(docs, preset)]
         set_confidence(entities, self.collect_evidence(docs, entities, preset), self.temperature)
         for doc, found in zip(docs, entities):
-            set_scores(doc, found)
+            set_scores(doc, make_spans(doc, found), found.scores)
 
     def collect_evidence(
         self, docs: List[Doc], entities: List[Entities], preset: Optional[List[Ints1d]] = None
@@ -171,6 +172,11 @@ def make_greedy_ner(
     )
     recognizer.scores = scores
     return recognizer
+
+
+def make_spans(doc: Doc, entities: Entities) -> List[Span]:
+    """Make spans of a Doc's entities."""
+    return [Span(doc, start, end, label=label) for start, end, label in entities]
 
 
 def predict_layer_by_layer(model: Model, inputs: Any) -> Any:
