@@ -12,9 +12,9 @@ from ..common.calibration import Found, describe_calibration, find_calibrated, f
 from ..common.corpora import choose_docs
 from ..compiled_transformer.ner import TEMPERATURE
 
-LEAST_ENTITIES = 50  # Fewer say nothing about one number.
+LEAST = 10  # Entities of dev that are right, and that are wrong; fewer don't say how sure to be.
 MOST_WORDS = 100_000
-# Steps of 2.5%. Beyond these ends, all entities of dev were right, or next to none.
+# Steps of 2.5%.
 TEMPERATURES = numpy.geomspace(0.25, 8.0, 141)
 SMALLEST = 1e-12  # Of a probability, for its logarithm.
 
@@ -28,15 +28,15 @@ def calibrate(pipeline: Path, gold: Sequence[Doc]) -> Optional[Dict[str, Any]]:
 
     pipeline (Path): Folder of a compiled pipeline, which is changed.
     gold (Sequence[Doc]): Annotated Docs of dev.
-    RETURNS (Optional[Dict[str, Any]]): See `describe_calibration`. None if there is nothing to calibrate, or too few
-        entities to do it by.
+    RETURNS (Optional[Dict[str, Any]]): See `describe_calibration`. None if there is nothing to calibrate, or too few right
+        or wrong entities to do it by.
     """
     nlp = spacy.load(pipeline)
     name = find_calibrated(nlp)
     if name is None or not gold:
         return None
     found = find_entities(nlp, name, choose_docs(gold, MOST_WORDS))
-    if len(found.is_right) < LEAST_ENTITIES:
+    if min(found.is_right.sum(), (~found.is_right).sum()) < LEAST:
         return None
     temperature = fit_temperature(found)
     path = pipeline / name / "cfg"
