@@ -32,13 +32,19 @@ class Pipeline(NamedTuple):
 
     @property
     def scores_entities(self) -> bool:
-        """Whether it can say how sure it is of entities, see `GreedyEntityRecognizer.is_greedy`."""
-        models = [
-            block.get("model", {})
-            for block in self.config.get("components", {}).values()
-            if block.get("factory") == GREEDY_NER
-        ]
-        return any(model.get("use_upper") is False and not model.get("extra_state_tokens") for model in models)
+        """Whether it can say how sure it is of entities, see `GreedyEntityRecognizer.is_greedy`.
+
+        Where tokens are merged afterwards, spaCy leaves span groups behind that have the old ones.
+        """
+        blocks = list(self.config.get("components", {}).values())
+        models = [block.get("model", {}) for block in blocks if block.get("factory") == GREEDY_NER]
+        is_greedy = any(model.get("use_upper") is False and not model.get("extra_state_tokens") for model in models)
+        return is_greedy and not any(merges_tokens(block.get("factory", "")) for block in blocks)
+
+
+def merges_tokens(factory: str) -> bool:
+    """Tell whether a component such as `merge_entities` changes what the tokens of a Doc are."""
+    return Language.has_factory(factory) and Language.get_factory_meta(factory).retokenizes
 
 
 def require_scores(pipeline: Pipeline, otherwise: str) -> None:
@@ -50,7 +56,8 @@ def require_scores(pipeline: Pipeline, otherwise: str) -> None:
     if not pipeline.scores_entities:
         raise UserError(
             f"{pipeline.name} does not say how sure it is of entities: that takes a compiled pipeline whose ner has "
-            f"`use_upper = false`. Compile it (`python -m scripts.optimize`, see its --help), or {otherwise}."
+            "`use_upper = false`, and no component that merges tokens. Compile it (`python -m scripts.optimize`, see its "
+            f"--help), or {otherwise}."
         )
 
 

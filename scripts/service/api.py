@@ -29,8 +29,8 @@ from .requests import (
 )
 
 NO_SCORES = (
-    "scores: this pipeline does not say how sure it is of entities: that takes a compiled one whose ner has "
-    "`use_upper = false`. Ask without."
+    "scores: this pipeline does not say how sure it is of entities: that takes one whose ner has `use_upper = false`, and "
+    "no component that merges tokens. Ask without."
 )
 CLIENT_CLOSED = 499  # Nobody reads it; the name comes from nginx.
 
