@@ -80,6 +80,7 @@ def print_calibration(calibration: Dict[str, Any]) -> None:
             ("Entities found", f"{calibration['entities']:,}"),
             (f"{error} without temperature", f"{100 * calibration['ece_before']:.2f}"),
             (f"{error} with temperature {calibration['temperature']:.2f}", f"{100 * calibration['ece_after']:.2f}"),
+            ("By chance, if confidence were exact", f"{100 * calibration['ece_by_chance']:.2f}"),
         ],
         header=("Confidence", "Compiled"),
         aligns=("l", "r"),

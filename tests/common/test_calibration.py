@@ -11,6 +11,7 @@ from scripts.common.calibration import (
     find_calibrated,
     find_entities,
     get_calibration_error,
+    get_chance_error,
     make_reliability,
     measure_calibration,
 )
@@ -28,6 +29,18 @@ def test_error_by_hand():
     expected = (4 * abs(0.75 - 0.9775) + 2 * abs(0.5 - 0.6) + 1 * (1 / 15)) / 7
     assert get_calibration_error(rows) == pytest.approx(expected)
     assert get_calibration_error([]) == 0
+
+
+def test_error_by_chance_shrinks_with_more_entities():
+    """What a simulation of exact confidences gives, in which each entity is right as often as is said."""
+    generator = numpy.random.default_rng(1)
+    confidences = generator.random(5000)
+    errors = [
+        get_calibration_error(make_reliability(confidences, generator.random(5000) < confidences)) for _ in range(20)
+    ]
+    assert get_chance_error(confidences) == pytest.approx(numpy.mean(errors), rel=0.2)
+    assert get_chance_error(confidences[:200]) > 3 * get_chance_error(confidences)
+    assert get_chance_error(numpy.ones(50)) == 0
 
 
 def test_entities_where_gold_says_nothing_are_left_out(compiled_path, dev_corpus):
