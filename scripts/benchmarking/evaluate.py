@@ -84,5 +84,6 @@ def print_calibration(calibration: Dict[str, Any]) -> None:
         ],
         header=("Confidence", "Compiled"),
         aligns=("l", "r"),
+        max_col=60,
         divider=True,
     )

@@ -120,6 +120,22 @@ def test_scores_are_the_same_alone_and_in_a_batch(nlp):
     assert [get_scores(doc) for doc in nlp.pipe(doc.copy() for doc in docs[:2])] == [{}, {}]
 
 
+def test_two_recognizers_share_the_group():
+    """The second one looks at what the first one left."""
+    nlp, other = make_pipeline("greedy_ner", seed=0), make_pipeline("greedy_ner", seed=1)
+    nlp.add_pipe("ner", name="second", source=other)
+    for name in ("ner", "second"):
+        nlp.get_pipe(name).scores = True
+    doc = nlp(make_doc(nlp))
+    with nlp.select_pipes(disable="second"):
+        first = nlp(make_doc(nlp))
+    assert len(doc.ents) > len(first.ents)
+    assert sorted(get_entities_of_group(doc)) == get_entities(doc)
+    scores = get_scores(doc)
+    assert {entity: scores[entity] for entity in get_entities(first)} == get_scores(first)
+    assert None not in read_scores(doc)
+
+
 def test_an_entity_that_another_component_set_has_no_score(nlp):
     doc = nlp(make_doc(nlp))
     first = doc.ents[0]

@@ -46,11 +46,21 @@ async def post(app, path, value):
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
 
 
-def test_scores_of_a_pipeline_that_has_none(compiled_path, tmp_path):
+def use_upper(config):
+    config["components"]["ner"]["model"]["use_upper"] = True
+
+
+def merge_entities(config):
+    config["nlp"]["pipeline"].append("merge_entities")
+    config["components"]["merge_entities"] = {"factory": "merge_entities"}
+
+
+@pytest.mark.parametrize("change", [use_upper, merge_entities])
+def test_scores_of_a_pipeline_that_has_none(change, compiled_path, tmp_path):
     folder = shutil.copytree(compiled_path, tmp_path / "compiled")
     assert find_served_pipeline(str(folder)).scores_entities
     config = load_config(folder / "config.cfg")
-    config["components"]["ner"]["model"]["use_upper"] = True
+    change(config)
     config.to_disk(folder / "config.cfg")
     app = make_app(IdleFront(find_served_pipeline(str(folder))))
     status, answer = asyncio.run(post(app, "/entities", {"text": "Ada", "scores": True}))
