@@ -56,6 +56,11 @@ def annotate_cli(
         help="Field or column with the id; by default the record's number is its id",
     ),
     with_text: bool = Opt(RowSettings.with_text, "--with-text", help="Write the texts too"),
+    with_scores: bool = Opt(
+        RowSettings.with_scores,
+        "--with-scores",
+        help="Write how sure the pipeline is of each entity, from 0 to 1",
+    ),
     stats: bool = Opt(
         RowSettings.stats,
         "--stats",
@@ -82,7 +87,7 @@ def annotate_cli(
     annotated go to OUTPUT.errors.jsonl.
     """
     settings = AnnotationSettings(
-        rows=RowSettings(text_field, id_field, with_text, stats, chunk_size, long_words),
+        rows=RowSettings(text_field, id_field, with_text, with_scores, stats, chunk_size, long_words),
         pool=PoolSettings(workers, threads, gpus_per_worker, address),
         fail_fast=fail_fast,
     )

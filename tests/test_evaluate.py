@@ -22,8 +22,9 @@ NAMES = ("reference", "compiled")
 FILES = (*NAMES, "agreement")
 
 
-def without_speed(scores):
-    return {key: value for key, value in scores.items() if key != "speed"}
+def get_scores(written):
+    """Leave out the speed, which is another one each time, and what spaCy does not evaluate."""
+    return {key: value for key, value in written.items() if key not in ("speed", "calibration")}
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,14 @@ def test_files_hold_what_spacy_evaluates(result, metrics_dir, reference_path, co
     for name, path in zip(NAMES, (reference_path, compiled_path)):
         written = srsly.read_json(metrics_dir / f"{name}.json")
         expected = evaluate_with_spacy(str(path), dev_corpus, silent=True)
-        assert written.keys() == expected.keys()
-        assert srsly.json_dumps(without_speed(written)) == srsly.json_dumps(without_speed(expected))
+        assert written.keys() - {"calibration"} == expected.keys()
+        assert srsly.json_dumps(get_scores(written)) == srsly.json_dumps(get_scores(expected))
 
 
 def test_fp32_pipeline_scores_the_same(result, metrics_dir):
     reference, compiled = (srsly.read_json(metrics_dir / f"{name}.json") for name in NAMES)
     assert reference["ents_f"] > 0.5  # Nothing is shown by two pipelines that find nothing.
-    assert without_speed(compiled) == without_speed(reference)
+    assert get_scores(compiled) == get_scores(reference)
 
 
 def test_table_compares_all_labels(result, metrics_dir):
@@ -76,6 +77,16 @@ def test_table_compares_all_labels(result, metrics_dir):
     for label, by_label in scores["ents_per_type"].items():
         assert rows[f"F1 of {label}"].split() == [f"{100 * by_label['f']:.2f}"] * 2 + ["+0.00"]
     assert "speed" not in result.stdout.lower()
+
+
+def test_calibration_is_in_table_and_file(result, metrics_dir):
+    calibration = srsly.read_json(metrics_dir / "compiled.json")["calibration"]
+    assert "calibration" not in srsly.read_json(metrics_dir / "reference.json")
+    assert calibration["entities"] == sum(row["entities"] for row in calibration["reliability"]) > 20
+    assert calibration["temperature"] == 1.0  # It was not fitted.
+    assert calibration["ece_before"] == calibration["ece_after"]
+    line = next(line for line in result.stdout.splitlines() if "error without temperature" in line)
+    assert line.split()[-1] == f"{100 * calibration['ece_before']:.2f}"
 
 
 def test_table_has_labels_that_one_pipeline_alone_finds(capsys):
@@ -170,4 +181,4 @@ def test_spacy_evaluates_with_the_code_file(compiled_path, dev_corpus, result, m
     folder = ROOT if is_in_root else tmp_path
     process = subprocess.run(command, cwd=folder, env=isolate(tmp_path, TRAINING), capture_output=True, text=True)
     assert process.returncode == 0, process.stdout + process.stderr
-    assert without_speed(srsly.read_json(output)) == without_speed(srsly.read_json(metrics_dir / "compiled.json"))
+    assert get_scores(srsly.read_json(output)) == get_scores(srsly.read_json(metrics_dir / "compiled.json"))

@@ -9,7 +9,7 @@ import tqdm
 
 from ..common.console import UserError
 from ..common.files import check_kept
-from ..common.pipelines import Pipeline, find_pipeline, get_folder_digest
+from ..common.pipelines import Pipeline, find_pipeline, get_folder_digest, require_scores
 from .annotator import AnnotatorSettings
 from .inputs import describe_input, open_input
 from .journal import Journal, report_full_disk
@@ -43,7 +43,9 @@ def annotate(
     rows = settings.rows
     found = find_pipeline(pipeline)
     opened = open_input(source, rows.text_field, rows.id_field)
-    writer = open_output(output, rows.with_text)
+    if rows.with_scores:
+        require_scores(found, "leave out `--with-scores`")
+    writer = open_output(output, rows)
     # Of an input folder only .txt files are read, which no output is.
     check_kept([source], [output, beside(output, "errors.jsonl")])
     described = describe_run(found, source, rows)

@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..common.corpora import copy_bare
-from ..common.pipelines import load_pipeline
+from ..common.pipelines import load_pipeline, switch_scores
 from ..common.texts import MAX_RUN, find_long_run, speed_up, uses_spacy_tokenizer
 from .inputs import open_input
 from .journal import Journal, describe_disk_error
@@ -53,7 +53,7 @@ class Annotator:
         self.use_gpu = use_gpu
         self.input = open_input(Path(settings.source), settings.rows.text_field, settings.rows.id_field)
         self.journal = Journal(Path(settings.output))
-        self.output = open_output(Path(settings.output), settings.rows.with_text)
+        self.output = open_output(Path(settings.output), settings.rows)
         self.nlp: Optional[Language] = None
         self.cutting: Optional[Cutting] = None
         self.whole_reason = ""
@@ -92,6 +92,8 @@ class Annotator:
     def load(self) -> None:
         """Load the pipeline."""
         self.nlp = load_pipeline(self.settings.pipeline, self.settings.compiled, self.threads, self.use_gpu)
+        if self.settings.rows.with_scores:
+            switch_scores(self.nlp, True)
         speed_up(self.nlp)
         try:
             self.cutting = get_cutting(self.nlp)

@@ -6,7 +6,7 @@ piece by piece. They are those of the whole document at once:
   may stop where none is open and start again there, a few tokens earlier if its own layers see a token's neighbours.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import numpy
 from spacy.language import Language
@@ -16,6 +16,7 @@ from thinc.api import Model
 
 from ..common.corpora import copy_bare
 from ..compiled_transformer.component import FACTORY as COMPILED
+from ..compiled_transformer.confidence import SPANS_KEY, list_scores, set_scores
 
 MARGIN = 8  # Tokens before the end of a piece, where ner can't begin an entity that would not end.
 RECOGNIZERS = ("ner", "greedy_ner")
@@ -38,7 +39,7 @@ TOKENWISE = {
     "tok2vec-listener",
 }
 
-Entity = Tuple[int, int, str]  # first token, end, label
+Entity = Tuple[int, int, int]  # first token, end, label
 
 
 class Cutting(NamedTuple):
@@ -99,11 +100,12 @@ def annotate_long(nlp: Language, doc: Doc, cutting: Cutting) -> Doc:
     nlp (Language): The pipeline.
     doc (Doc): Words and spaces, without entities.
     cutting (Cutting): How it is cut.
-    RETURNS (Doc): The Doc with its entities, without token vectors.
+    RETURNS (Doc): The Doc with its entities, and their scores where the pipeline sets them, without token vectors.
     """
     for name in cutting.before:
         doc = nlp.get_pipe(name)(doc)
     entities: List[Entity] = []
+    scores: Dict[Entity, float] = {}
     start = seam = 0  # Of the vectors that are kept; the end of what is annotated.
     kept = numpy.zeros((0, 0), dtype="float32")
     for vectors in nlp.get_pipe(cutting.transformer).stream(doc):
@@ -114,12 +116,17 @@ def annotate_long(nlp: Language, doc: Doc, cutting: Cutting) -> Doc:
         # Tokens before the seam are there for their neighbours' sake.
         part.set_ents([], blocked=[part[: seam - start]], default="missing")
         part = next(nlp.pipe([part], disable=[cutting.transformer, *cutting.before]))
-        found = [(entity.start + start, entity.end + start, entity.label_) for entity in part.ents]
+        found = [(entity.start + start, entity.end + start, entity.label) for entity in part.ents]
         seam = end if end == len(doc) else find_seam(found, seam, end - MARGIN - cutting.context)
         entities.extend(entity for entity in found if entity[1] <= seam)
+        scores.update(((first + start, last + start, label), score) for first, last, label, score in list_scores(part))
         kept = kept[max(0, seam - cutting.context - start) :]
         start = end - len(kept)
     doc.ents = [Span(doc, first, last, label=label) for first, last, label in entities]
+    if SPANS_KEY in part.spans:
+        scored = [entity for entity in entities if entity in scores]
+        spans = [Span(doc, first, last, label=label) for first, last, label in scored]
+        set_scores(doc, spans, numpy.asarray([scores[entity] for entity in scored], dtype="float32"))
     return doc
 
 

@@ -11,6 +11,7 @@ class RowSettings:
     text_field (str): Field or column with the text.
     id_field (Optional[str]): Field or column with the id; without one it is the record's number.
     with_text (bool): Write the texts too.
+    with_scores (bool): Write how sure the pipeline is of each entity.
     stats (bool): Write the most frequent entities and a sample.
     chunk_size (int): Most documents of a chunk.
     long_words (int): Words above which a document is cut.
@@ -19,6 +20,7 @@ class RowSettings:
     text_field: str = "text"
     id_field: Optional[str] = None
     with_text: bool = False
+    with_scores: bool = False
     stats: bool = False
     chunk_size: int = 1024
     long_words: int = 20_000

@@ -9,6 +9,7 @@ from wasabi import msg
 
 from .. import compiled_transformer  # noqa: F401
 from ..common.annotations import annotate, collect
+from ..common.calibration import measure_calibration
 from ..common.corpora import load_docs
 from ..common.files import check_folder
 from ..common.pipelines import check_pipelines, find_folder, require_gpu
@@ -43,13 +44,15 @@ def evaluate(
     gpu (int): GPU to use, -1 for the CPU.
     silent (bool): Show no progress bar.
     RETURNS (Dict[str, Dict[str, Any]]): The scores of the "reference" and the "compiled" pipeline, as spaCy names them, and
-        the "agreement" of all that they annotate, see `agreement.compare`, with the kinds for which there is "gold".
+        the "agreement" of all that they annotate, see `agreement.compare`, with the kinds for which there is "gold". The
+        compiled pipeline's "calibration" says how far the confidence of its entities can be trusted.
     RAISES (UserError): If a pipeline, the corpus or the GPU is missing or can't be used.
     """
     paths = dict(zip(SIDES, (find_folder(reference), find_folder(compiled))))
     check_pipelines(*paths.values())
     check_folder(metrics_dir)
-    docs = choose_compared(load_docs(corpus), str(corpus))
+    gold = load_docs(corpus)
+    docs = choose_compared(gold, str(corpus))
     require_gpu(gpu)
     progress = tqdm.tqdm(paths.items(), disable=silent, leave=False)
     found, annotations = {}, []
@@ -57,6 +60,7 @@ def evaluate(
         progress.set_description(f"Evaluating {name}")
         found[name] = score(path, corpus, gpu)
         annotations.append(annotate(spacy.load(path), docs))
+    found["compiled"]["calibration"] = measure_calibration(paths["compiled"], gold)
     found["agreement"] = compare(*annotations, docs, str(corpus))
     found["agreement"]["gold"] = sorted({kind for doc in docs for kind in collect(doc)})
     write_reports({metrics_dir / f"{name}.json": write_json(of_name) for name, of_name in found.items()})
@@ -88,6 +92,8 @@ def print_scores(found: Dict[str, Dict[str, Any]]) -> None:
     table = make_agreement_table(found["agreement"])
     msg.table(table.rows, title=table.title, header=table.header, aligns=table.aligns, divider=True)
     msg.text(table.note)
+    if compiled.get("calibration") is not None:
+        print_calibration(compiled["calibration"])
 
 
 def list_scores(
@@ -103,3 +109,20 @@ def list_scores(
         pair = reference.get(key), compiled.get(key)
         if None not in pair:
             yield title, pair
+
+
+def print_calibration(calibration: Dict[str, Any]) -> None:
+    """Print how far the confidence of the compiled pipeline's entities can be trusted."""
+    error = "Expected calibration error"
+    msg.table(
+        [
+            ("Entities found", f"{calibration['entities']:,}"),
+            (f"{error} without temperature", f"{100 * calibration['ece_before']:.2f}"),
+            (f"{error} with temperature {calibration['temperature']:.2f}", f"{100 * calibration['ece_after']:.2f}"),
+            ("By chance, if confidence were exact", f"{100 * calibration['ece_by_chance']:.2f}"),
+        ],
+        header=("Confidence", "Compiled"),
+        aligns=("l", "r"),
+        max_col=60,
+        divider=True,
+    )

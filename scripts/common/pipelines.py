@@ -13,6 +13,7 @@ from spacy.util import load_config
 
 from ..compiled_transformer.artefact import MANIFEST
 from ..compiled_transformer.component import FACTORY as TRANSFORMER
+from ..compiled_transformer.ner import FACTORY as GREEDY_NER
 from ..compiled_transformer.token_classification import FACTORY as TOKEN_CLASSIFIER
 from .console import UserError
 
@@ -31,6 +32,36 @@ class Pipeline(NamedTuple):
         """Names of its components with a compiled encoder."""
         components = self.config.get("components", {})
         return [name for name, block in components.items() if block.get("factory") in COMPILED]
+
+    @property
+    def scores_entities(self) -> bool:
+        """Whether it can say how sure it is of entities, see `GreedyEntityRecognizer.is_greedy`.
+
+        Where tokens are merged afterwards, spaCy leaves span groups behind that have the old ones.
+        """
+        blocks = list(self.config.get("components", {}).values())
+        models = [block.get("model", {}) for block in blocks if block.get("factory") == GREEDY_NER]
+        is_greedy = any(model.get("use_upper") is False and not model.get("extra_state_tokens") for model in models)
+        return is_greedy and not any(merges_tokens(block.get("factory", "")) for block in blocks)
+
+
+def merges_tokens(factory: str) -> bool:
+    """Tell whether a component such as `merge_entities` changes what the tokens of a Doc are."""
+    return Language.has_factory(factory) and Language.get_factory_meta(factory).retokenizes
+
+
+def require_scores(pipeline: Pipeline, otherwise: str) -> None:
+    """Check that a pipeline can say how sure it is of entities.
+
+    otherwise (str): What to do if it can't, beside compiling it.
+    RAISES (UserError): If it can't.
+    """
+    if not pipeline.scores_entities:
+        raise UserError(
+            f"{pipeline.name} does not say how sure it is of entities: that takes a compiled pipeline whose ner has "
+            "`use_upper = false`, and no component that merges tokens. Compile it (`python -m scripts.optimize`, see its "
+            f"--help), or {otherwise}."
+        )
 
 
 def find_pipeline(name: str) -> Pipeline:
@@ -52,6 +83,18 @@ def find_pipeline(name: str) -> Pipeline:
             )
         folder, is_package = configs[0].parent, True
     return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))
+
+
+def find_recognizers(nlp: Language) -> List[str]:
+    """Name the components of a loaded pipeline that can say how sure they are of entities."""
+    names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == GREEDY_NER]
+    return [name for name in names if nlp.get_pipe(name).is_greedy]
+
+
+def switch_scores(nlp: Language, on: bool) -> None:
+    """Let all components of a pipeline that can say how sure they are of entities do so, or stop."""
+    for name in find_recognizers(nlp):
+        nlp.get_pipe(name).scores = on
 
 
 def find_folder(pipeline: Path) -> Path:

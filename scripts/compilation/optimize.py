@@ -14,6 +14,7 @@ from ..benchmarking.process import PipelineError, PipelineProcess
 from ..common.console import UserError
 from ..common.corpora import choose_docs, load_docs, write_docs
 from ..common.documents import read_documents
+from ..common.files import replace_when_done
 from ..common.machine import describe_machine, get_size_mb
 from ..common.pipelines import find_folder, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
@@ -25,6 +26,7 @@ from .reference import load_reference
 from .search import NOT_TRIED, SEARCH, Search, get_key, load_rows
 from .search_report import make_markdown, print_rows, save_plot
 from .selection import OBJECTIVES, choose, copy_chosen
+from .temperature import calibrate
 from .trial import Row, Trial, start_trial
 from .vector_check import check_vectors
 
@@ -139,7 +141,9 @@ def optimize(
         "candidates": rows,
     }
     if report["chosen"] is not None:
-        copy_chosen(folder, output, trial.transformer, report, portable=settings.portable)
+        with replace_when_done(output) as unfinished:
+            copy_chosen(folder, unfinished, trial.transformer, report, portable=settings.portable)
+            report["calibration"] = calibrate(unfinished, gold)
     write_reports(
         {
             metrics_dir / "optimize.json": write_json(report),

@@ -60,6 +60,8 @@ def print_rows(report: Dict[str, Any]) -> None:
         msg.text(f"{row['name']}: {row['reason']}")
         for line in row.get("log", []):
             msg.text(f"    {line}")
+    if report.get("calibration") is not None:
+        msg.text(describe_calibration(report["calibration"]))
     for warning in report["warnings"]:
         msg.warn(warning)
 
@@ -71,6 +73,7 @@ def make_markdown(report: Dict[str, Any]) -> str:
     parts = [
         f"Measured on {name_machine(report['machine'])}, alternating with the reference. {describe_compared(report)}",
         format_markdown((*HEADER, "Reason"), (*ALIGNS, "l"), rows),
+        *([describe_calibration(report["calibration"])] if report.get("calibration") is not None else []),
         *(f"Warning: {warning}" for warning in report["warnings"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,6 +86,15 @@ def describe_compared(report: Dict[str, Any]) -> str:
     return (
         f"Annotations compared in {compared['docs']:,} documents ({compared['words']:,} words). {gold}"
         "Agreement: with the reference, of the kind of annotation that it is lowest for."
+    )
+
+
+def describe_calibration(calibration: Dict[str, Any]) -> str:
+    """Say what the temperature of the entities' confidence was set to, and what that changed."""
+    return (
+        f"Confidence of entities: calibrated with a temperature of {calibration['temperature']:.2f} on the "
+        f"{calibration['entities']:,} entities found in dev; expected calibration error {calibration['ece_before']:.4f} "
+        f"without it, {calibration['ece_after']:.4f} with it."
     )
 
 

@@ -10,7 +10,6 @@ from thinc.api import Config
 
 from ..benchmarking.timing import Throughput
 from ..common.console import UserError
-from ..common.files import replace_when_done
 from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
 from ..compiled_transformer.artefact import PORTABLE as PORTABLE_PREFIX
 from ..compiled_transformer.pieces import SENTENCEPIECE, VOCABULARY
@@ -98,12 +97,12 @@ def why_second(row: Dict[str, Any], chosen: Dict[str, Any], tied: bool, objectiv
 
 
 def copy_chosen(
-    candidates: Path, output: Path, transformer: str, report: Dict[str, Any], *, portable: bool = False
+    candidates: Path, folder: Path, transformer: str, report: Dict[str, Any], *, portable: bool = False
 ) -> None:
-    """Put the chosen candidate where compiled pipelines are, with what was measured in its manifest.
+    """Copy the chosen candidate, with what was measured in its manifest.
 
     candidates (Path): Folder with all candidates.
-    output (Path): Folder to write or replace.
+    folder (Path): Folder to write; it must not exist.
     transformer (str): Name of the transformer component.
     report (Dict[str, Any]): What optimize.json will hold.
     portable (bool): Keep a second encoder beside a fast one that not every CPU is made for.
@@ -114,18 +113,17 @@ def copy_chosen(
         "reference_ents_f": report["reference"]["ents_f"],
         **{key: row.get(key) for key in ("ents_f", "drop_interval", "agreement", "speedup", "latency_speedup")},
     }
-    with replace_when_done(output) as path:
-        shutil.copytree(candidates / row["folder"], path)
-        config = Config().from_disk(path / "config.cfg", interpolate=False)
-        config["components"][transformer].update(row["settings"])
-        config.to_disk(path / "config.cfg")
-        manifest = srsly.read_json(path / transformer / MANIFEST)
-        write_manifest(path / transformer, {**manifest, "measured": measured})
-        if portable and manifest["cpu_features"]:
-            passed = [row["name"] for row in report["candidates"] if row["status"] == "passed"]
-            if PORTABLE not in passed:
-                raise UserError(f"{PORTABLE} did not pass the gate, so there is nothing portable to keep.")
-            add_portable(candidates / PORTABLE, path, transformer)
+    shutil.copytree(candidates / row["folder"], folder)
+    config = Config().from_disk(folder / "config.cfg", interpolate=False)
+    config["components"][transformer].update(row["settings"])
+    config.to_disk(folder / "config.cfg")
+    manifest = srsly.read_json(folder / transformer / MANIFEST)
+    write_manifest(folder / transformer, {**manifest, "measured": measured})
+    if portable and manifest["cpu_features"]:
+        passed = [row["name"] for row in report["candidates"] if row["status"] == "passed"]
+        if PORTABLE not in passed:
+            raise UserError(f"{PORTABLE} did not pass the gate, so there is nothing portable to keep.")
+        add_portable(candidates / PORTABLE, folder, transformer)
 
 
 def add_portable(source: Path, pipeline: Path, transformer: str) -> None:

@@ -43,7 +43,7 @@ def make_exact_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], setting
     settings (Dict[str, Any]): The component's.
     """
     budget = get_budget(wordpieces, settings)
-    batches = []
+    batches: List[Batch] = []
     for length in numpy.unique(wordpieces.lengths)[::-1].tolist():
         windows = numpy.flatnonzero(wordpieces.lengths == length)
         step = max(1, budget // length)

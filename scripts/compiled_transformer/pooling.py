@@ -55,9 +55,9 @@ class TokenVectors:
             first, last = self._keep_first(first, last, nowhere)
         elif self.pooling == LAST:
             first, last = self._keep_last(first, last, nowhere)
-        rows = (numpy.append(array, nowhere).astype("int32") for array in (first, last))
+        first, last = (numpy.append(array, nowhere).astype("int32") for array in (first, last))
         weights = None if wordpieces.weights is None else numpy.append(wordpieces.weights, numpy.float32(1))
-        return Places(*rows, weights)
+        return Places(first, last, weights)
 
     def _keep_first(self, first: Ints1d, last: Ints1d, nowhere: int) -> Tuple[Ints1d, Ints1d]:
         """Leave each wordpiece the tokens that none before it has, in this group of windows or one before."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import Any, Awaitable, Callable, Dict, List
+from typing import Any, Awaitable, Callable, Dict, List, Type
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -15,9 +15,11 @@ from .description import ENTITIES, HEALTH, METRICS, VECTORS
 from .memory import HoldMemory, Share, make_refusal
 from .metrics import CountRequests
 from .page import PAGE, render
+from .replica import ScoredText
 from .requests import (
     BUSY,
     MAX_BODY,
+    AnyEntitiesRequest,
     AnyRequest,
     Health,
     Refused,
@@ -26,6 +28,10 @@ from .requests import (
     read_texts,
 )
 
+NO_SCORES = (
+    "scores: this pipeline does not say how sure it is of entities: that takes one whose ner has `use_upper = false`, and "
+    "no component that merges tokens. Ask without."
+)
 CLIENT_CLOSED = 499  # Nobody reads it; the name comes from nginx.
 
 
@@ -61,13 +67,16 @@ def make_app(front) -> FastAPI:
             asyncio.current_task().uncancel()
             raise make_refusal(front.memory) from None
 
-    async def answer_texts(request: Request) -> "tuple[AnyRequest, List[bytes]]":
-        asked = read_texts(await read_body(request), limits, front.pipeline.has_spacy_tokenizer)
+    async def answer_texts(request: Request, kind: Type[AnyRequest]) -> "tuple[AnyRequest, List[bytes]]":
+        asked = read_texts(await read_body(request), kind, limits, front.pipeline.has_spacy_tokenizer)
+        is_scored = isinstance(asked, AnyEntitiesRequest) and asked.scores
+        if is_scored and not front.pipeline.scores_entities:
+            raise Refused(422, NO_SCORES)
         texts = [asked.text] if asked.texts is None else asked.texts
         share = request.scope["share"]
         share.release()  # The body is gone. Its texts take up to four bytes for each of a character.
         share.grow(sum(map(sys.getsizeof, texts)))
-        return asked, await run(request, texts, texts)
+        return asked, await run(request, [ScoredText(text) for text in texts] if is_scored else texts, texts)
 
     if front.settings.encoder_only:
 
@@ -79,7 +88,7 @@ def make_app(front) -> FastAPI:
                 docs = read_docs(await read_body(request), pipeline.encoder_id, pipeline.encoder, limits)
                 answers = await run(request, docs, [doc["text"] for doc in docs])
                 return Response(b"".join(answers), media_type=OCTETS)
-            _, answers = await answer_texts(request)
+            _, answers = await answer_texts(request, AnyRequest)
             return make_json(b'{"results":[', b",".join(answers), b"]}")
 
     else:
@@ -87,7 +96,7 @@ def make_app(front) -> FastAPI:
         @app.post("/entities", **ENTITIES)
         async def entities(request: Request) -> Response:
             """Answer entities of `text`, or `results` with those of each of `texts`. Offsets count characters."""
-            asked, answers = await answer_texts(request)
+            asked, answers = await answer_texts(request, AnyEntitiesRequest)
             if asked.texts is None:
                 return make_json(b'{"entities":', answers[0], b"}")
             return make_json(b'{"results":[', b",".join(b'{"entities":%s}' % answer for answer in answers), b"]}")
@@ -99,7 +108,7 @@ def make_app(front) -> FastAPI:
         @app.post("/displacy", include_in_schema=False)
         async def displacy(request: Request) -> HTMLResponse:
             """Answer the text of the page as HTML, with its entities marked."""
-            asked, answers = await answer_texts(request)
+            asked, answers = await answer_texts(request, AnyEntitiesRequest)
             if asked.text is None:
                 raise Refused(422, 'Send "text".')
             return HTMLResponse(render(asked.text, json.loads(answers[0])))

@@ -1,8 +1,19 @@
 """How the service describes itself at /openapi.json."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Type
 
-from .requests import Error, TextEntities, TextRequest, TextsEntities, TextsRequest, TextsVectors
+from pydantic import BaseModel
+
+from .requests import (
+    EntitiesRequest,
+    Error,
+    ManyEntitiesRequest,
+    TextEntities,
+    TextRequest,
+    TextsEntities,
+    TextsRequest,
+    TextsVectors,
+)
 
 ERRORS = {
     400: "Not JSON",
@@ -16,24 +27,28 @@ ERRORS = {
 ERROR_RESPONSES: Dict[Any, Dict[str, Any]] = {
     status: {"model": Error, "description": text} for status, text in ERRORS.items()
 }
-JSON_BODY = {
-    "application/json": {
-        "schema": {"oneOf": [TextRequest.model_json_schema(), TextsRequest.model_json_schema()]},
-        "examples": {
-            "text": {"value": {"text": "Ada met Karl."}},
-            "texts": {"value": {"texts": ["Ada met Karl.", "Karl is in London."]}},
-        },
-    }
+EXAMPLES = {
+    "text": {"value": {"text": "Ada met Karl."}},
+    "texts": {"value": {"texts": ["Ada met Karl.", "Karl is in London."]}},
 }
+
+
+def describe_body(*kinds: Type[BaseModel]) -> Dict[str, Any]:
+    """Describe a body that is of one of several kinds."""
+    schema = {"oneOf": [kind.model_json_schema() for kind in kinds]}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": EXAMPLES}}}
+    }
+
 
 ENTITIES: Dict[str, Any] = {
     "responses": {200: {"model": TextEntities | TextsEntities}, **ERROR_RESPONSES},
-    "openapi_extra": {"requestBody": {"required": True, "content": JSON_BODY}},
+    "openapi_extra": describe_body(EntitiesRequest, ManyEntitiesRequest),
 }
 # The bytes that pipelines with the setting `remote` send are between two copies of this project.
 VECTORS: Dict[str, Any] = {
     "responses": {200: {"model": TextsVectors}, **ERROR_RESPONSES},
-    "openapi_extra": {"requestBody": {"required": True, "content": JSON_BODY}},
+    "openapi_extra": describe_body(TextRequest, TextsRequest),
 }
 HEALTH: Dict[str, Any] = {"responses": {503: {"model": Error, "description": "No worker can answer"}}}
 METRICS: Dict[str, Any] = {"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}}

@@ -6,13 +6,15 @@ import json
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, List, Union
+from typing import Any, List, NamedTuple, Union
 
 import numpy
 import spacy
 from spacy.tokens import Doc
 
+from ..common.pipelines import switch_scores
 from ..common.texts import speed_up
+from ..compiled_transformer.confidence import read_scores
 from .memory import Memory
 from .served_pipeline import ServedPipeline
 from .settings import Limits
@@ -23,7 +25,15 @@ DOCS_AT_ONCE = 16
 JSON_BYTES = 22  # Of a number: sign, digits, comma and space.
 FLOAT_BYTES = 4
 
-Document = Union[str, "dict[str, Any]"]  # A text, or a Doc as `compiled_transformer.remote.pack_doc` packs it.
+
+class ScoredText(NamedTuple):
+    """A text, with the wish to know how sure the pipeline is of its entities."""
+
+    text: str
+
+
+# A text, or a Doc as `compiled_transformer.remote.pack_doc` packs it.
+Document = Union[str, ScoredText, "dict[str, Any]"]
 
 
 class ReplicaError(Exception):
@@ -84,16 +94,19 @@ class Replica:
         finally:
             faulthandler.cancel_dump_traceback_later()
 
-    def _annotate(self, texts: List[str]) -> List[bytes]:
+    def _annotate(self, documents: List[Union[str, ScoredText]]) -> List[bytes]:
         """Find the entities of texts.
 
         RETURNS (List[bytes]): Those of each text, as a JSON list.
         """
+        are_scored = [isinstance(document, ScoredText) for document in documents]
+        texts = [document.text if is_scored else document for document, is_scored in zip(documents, are_scored)]
+        switch_scores(self.nlp, any(are_scored))
         with (
             self.nlp.memory_zone()
         ):  # Else the vocabulary would grow with every new word, as long as the replica lives.
             docs = self.nlp.pipe(texts, batch_size=DOCS_AT_ONCE)
-            return [pack_entities(doc) for doc in docs]
+            return [pack_entities(doc, is_scored) for doc, is_scored in zip(docs, are_scored)]
 
     def _encode(self, documents: List[Document]) -> List[bytes]:
         """Encode texts or packed Docs.
@@ -124,10 +137,13 @@ class Replica:
         return doc
 
 
-def pack_entities(doc: Doc) -> bytes:
+def pack_entities(doc: Doc, is_scored: bool) -> bytes:
     entities = [
         {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "text": ent.text} for ent in doc.ents
     ]
+    if is_scored:
+        for entity, score in zip(entities, read_scores(doc)):
+            entity["score"] = score
     return json.dumps(entities, ensure_ascii=False).encode("utf8")
 
 

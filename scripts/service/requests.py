@@ -1,6 +1,6 @@
 """What clients may send, and how they are told that they may not."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Type, TypeVar
 
 import numpy
 import srsly
@@ -41,6 +41,21 @@ class TextsRequest(BaseModel):
     texts: List[str]
 
 
+SCORES = Field(default=False, description="Say how sure the pipeline is of each entity")
+
+
+class EntitiesRequest(TextRequest):
+    """One text whose entities are asked for."""
+
+    scores: bool = SCORES
+
+
+class ManyEntitiesRequest(TextsRequest):
+    """Several texts whose entities are asked for."""
+
+    scores: bool = SCORES
+
+
 class AnyRequest(BaseModel):
     """One text, or several: read at once, so that an error says what is wrong with the field that was sent."""
 
@@ -49,11 +64,24 @@ class AnyRequest(BaseModel):
     texts: Optional[List[str]] = None
 
 
+class AnyEntitiesRequest(AnyRequest):
+    """The same, where entities are asked for."""
+
+    scores: bool = SCORES
+
+
+Asked = TypeVar("Asked", bound=AnyRequest)
+
+
 class Entity(BaseModel):
     start: int = Field(description="First character in the text")
     end: int = Field(description="Character after the last")
     label: str
     text: str
+    score: Optional[float] = Field(
+        default=None,
+        description="From 0 to 1, where `scores` is true; null if no component that says how sure it is found the entity",
+    )
 
 
 class TextEntities(BaseModel):
@@ -86,21 +114,22 @@ class Error(BaseModel):
     error: str = Field(description="What was wrong, and what to do")
 
 
-def read_texts(body: bytearray, limits: Limits, has_spacy_tokenizer: bool) -> AnyRequest:
+def read_texts(body: bytearray, kind: Type[Asked], limits: Limits, has_spacy_tokenizer: bool) -> Asked:
     """Read a JSON body.
 
+    kind (Type[Asked]): What it may hold.
     has_spacy_tokenizer (bool): Refuse runs of characters without white space that keep it too busy.
     RAISES (Refused): If it is not JSON (400), not as it should be (422), or too much (413).
     """
     try:
-        request = AnyRequest.model_validate_json(body)
+        request = kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
             raise Refused(400, f'The body is not JSON ({first["msg"]}). Send {{"text": "..."}}.') from None
         where = ".".join(str(part) for part in first["loc"]) or "The body"
         raise Refused(422, f'{where}: {first["msg"]}. Send {{"text": "..."}} or {{"texts": ["...", "..."]}}.') from None
-    if len(request.model_fields_set) != 1 or (request.text is None and request.texts is None):
+    if len(request.model_fields_set & {"text", "texts"}) != 1 or (request.text is None and request.texts is None):
         raise Refused(422, 'Send either "text" or "texts", and not null.')
     texts = [request.text] if request.texts is None else request.texts
     check_limits(texts, limits)

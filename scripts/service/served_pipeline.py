@@ -24,6 +24,7 @@ class ServedPipeline(NamedTuple):
     encoder: str  # In words.
     width: int
     has_spacy_tokenizer: bool
+    scores_entities: bool
 
 
 def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipeline:
@@ -66,4 +67,5 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
         f"of {settings['window']} with stride {settings['stride']}",
         width=manifest["width"],
         has_spacy_tokenizer=uses_spacy_tokenizer(found.config),
+        scores_entities=found.scores_entities,
     )

@@ -44,6 +44,18 @@ def expected(nlp, texts):
     return [get_rows(doc) for doc in nlp.pipe(texts)]
 
 
+@pytest.fixture(scope="session")
+def scoring_nlp(compiled_path):
+    """The pipeline that says how sure it is."""
+    return spacy.load(compiled_path, config={"components.transformer.threads": 1, "components.ner.scores": True})
+
+
+@pytest.fixture(scope="session")
+def expected_scores(scoring_nlp, texts):
+    """How sure plain spaCy is of the entities."""
+    return [[float(score) for score in doc.spans["ner"].attrs["scores"]] for doc in scoring_nlp.pipe(texts)]
+
+
 @pytest.fixture
 def jsonl(tmp_path, texts):
     path = tmp_path / "in.jsonl"

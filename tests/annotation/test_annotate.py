@@ -145,3 +145,9 @@ def test_the_input_is_not_overwritten(source, output, tmp_path, compiled_path, m
     result = helpers.run_command(annotate_cli, compiled_path, source, output)
     helpers.assert_refused(result, f"The input {source} would be overwritten", output)
     assert Path(source).read_bytes() == before and sorted(tmp_path.iterdir()) == names
+
+
+def test_scores_of_a_pipeline_that_has_none(tmp_path, reference_path, jsonl):
+    result = helpers.run_command(annotate_cli, reference_path, jsonl, tmp_path / "out.jsonl", "--with-scores")
+    helpers.assert_refused(result, reference_path, "how sure it is", "scripts.optimize", "leave out `--with-scores`")
+    assert not list(tmp_path.glob("out.jsonl*"))

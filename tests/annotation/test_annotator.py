@@ -27,6 +27,21 @@ def test_every_format(name, ending, tmp_path, compiled_path, texts, expected):
     assert any(expected)
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".spacy"])
+def test_scores_that_are_asked_for(ending, tmp_path, compiled_path, texts, expected, expected_scores):
+    source, output = tmp_path / "in.jsonl", tmp_path / f"out{ending}"
+    write_input(source, texts)
+    rows, errors = run_worker(make_worker(compiled_path, source, output, with_scores=True), source, output)
+    assert not errors
+    if ending == ".spacy":
+        docs = helpers.read_docs(output)
+        scores = [[round(float(score), 4) for score in doc.spans["ner"].attrs["scores"]] for doc in docs]
+    else:
+        scores = [[entity.pop("score") for entity in row["entities"]] for row in rows]
+    assert scores == [pytest.approx(of_doc, abs=2e-4) for of_doc in expected_scores]
+    assert [row["entities"] for row in rows] == expected
+
+
 def test_a_document_that_the_pipeline_fails_on_spoils_no_other(tmp_path, compiled_path, texts, expected):
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     write_input(source, [*texts[:3], "poison", *texts[3:6]])

@@ -84,7 +84,7 @@ def test_other_options_are_refused(tmp_path, compiled_path, jsonl):
     journal.close()
     # No part is finished yet.
     journal.start({"--chunk-size": 6, "--stats": False})
-    journal.commit(0, open_output(output, False), [], {"number": 0})
+    journal.commit(0, open_output(output, RowSettings()), [], {"number": 0})
     journal.close()
     with pytest.raises(UserError, match="another --chunk-size.*delete the folder"):
         Journal(output).start({"--chunk-size": 5, "--stats": False})

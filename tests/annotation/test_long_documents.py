@@ -10,6 +10,7 @@ pytest.importorskip("ray")
 
 
 from scripts.annotation.long_documents import CuttingError, annotate_long, find_seam, get_context, get_cutting
+from scripts.compiled_transformer.confidence import list_scores
 
 from .. import helpers
 from .runs import get_rows, make_worker, run_worker, write_input
@@ -27,6 +28,16 @@ def test_long_documents_are_those_at_once(n_words, nlp, texts, monkeypatch):
     in_pieces = annotate_long(nlp, long_doc(nlp, texts, n_words), get_cutting(nlp))
     assert helpers.get_entities(in_pieces) == helpers.get_entities(at_once)
     assert n_words < 700 or len(at_once.ents) > 10
+
+
+def test_scores_of_long_documents_are_those_at_once(scoring_nlp, texts, monkeypatch):
+    monkeypatch.setattr("scripts.compiled_transformer.model.WINDOWS_AT_ONCE", 2)
+    at_once = scoring_nlp(long_doc(scoring_nlp, texts, 3000))
+    in_pieces = annotate_long(scoring_nlp, long_doc(scoring_nlp, texts, 3000), get_cutting(scoring_nlp))
+    scored, expected = (list(list_scores(doc)) for doc in (in_pieces, at_once))
+    assert [row[:3] for row in scored] == [row[:3] for row in expected]
+    assert len(expected) == len(at_once.ents) > 10
+    numpy.testing.assert_allclose([row[3] for row in scored], [row[3] for row in expected], atol=1e-5)
 
 
 def test_vectors_of_long_documents_are_those_at_once(compiled_path, texts, monkeypatch):

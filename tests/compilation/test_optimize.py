@@ -77,6 +77,7 @@ def result(reference_path, train_corpus, dev_corpus, workspace):
     with pytest.MonkeyPatch.context() as patch:
         make_quick(patch, candidates)
         patch.setattr(PipelineProcess, "annotations", kill_one)
+        patch.setattr("scripts.compilation.temperature.LEAST", 0)  # All entities of this dev corpus are right.
         result = run_command(
             optimize_cli, reference_path, workspace / "compiled", train_corpus, dev_corpus, workspace / "metrics",
             *EXACT, "--budget", 60,
@@ -160,6 +161,18 @@ def test_one_candidate_is_chosen(report, rows, workspace):
     assert manifest["measured"]["speedup"] == chosen[0]["speedup"]
     config = load_config(workspace / "compiled" / "config.cfg")["components"]["transformer"]
     assert chosen[0]["settings"].items() <= config.items()
+
+
+def test_confidence_is_calibrated(report, result, workspace):
+    """The report says how, and the pipeline has it."""
+    calibration = report["calibration"]
+    assert calibration["temperature"] < 1
+    assert calibration["ece_after"] < calibration["ece_before"]
+    nlp = spacy.load(workspace / "compiled")
+    assert nlp.get_pipe("ner").temperature == calibration["temperature"]
+    assert not nlp.get_pipe("ner").scores
+    assert f"temperature of {calibration['temperature']:.2f}" in " ".join(result.stdout.split())
+    assert f"temperature of {calibration['temperature']:.2f}" in (workspace / "metrics" / "optimize.md").read_text()
 
 
 def test_candidate_that_raises_is_a_row(rows):

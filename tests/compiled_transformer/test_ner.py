@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from scripts.compiled_transformer.ner import Entities
 from scripts.compiled_transformer.ner import join_columns as JOIN_COLUMNS
+from scripts.compiled_transformer.transitions import Entities
 
 from ..helpers import get_entities
 

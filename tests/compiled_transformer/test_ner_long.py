@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
-from scripts.compiled_transformer.ner import LONG_ENTITY
+from scripts.compiled_transformer.transitions import LONG_ENTITY
 
 from ..helpers import get_entities
 from .test_ner import WORDS, make_doc, make_pair

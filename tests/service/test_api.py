@@ -3,8 +3,11 @@
 import json
 
 import pytest
+import spacy
 
 pytest.importorskip("ray")
+
+from .service_process import send
 
 pytestmark = pytest.mark.slow
 SECRET = "Zanzibarova"  # A word that must not be in any error.
@@ -20,6 +23,28 @@ def test_many_texts(service, texts, expected_entities):
     assert status == 200
     assert [result["entities"] for result in answer["results"]] == [*expected_entities, [], []]
     assert service.post("/entities", {"texts": []}) == (200, {"results": []})
+
+
+def test_scores_that_are_asked_for(service, compiled_path, texts, expected_entities):
+    """In each request anew, and with those of requests that don't ask in one batch."""
+    nlp = spacy.load(compiled_path, config={"components.ner.scores": True})
+    expected = [[float(score) for score in doc.spans["ner"].attrs["scores"]] for doc in nlp.pipe(texts)]
+    plain = [send(service, {"texts": texts}) for _ in range(4)]
+    scored = [send(service, {"texts": texts, "scores": True}) for _ in range(4)]
+    for answer in plain:
+        assert [result["entities"] for result in answer.get()[1]["results"]] == expected_entities
+    for answer in scored:
+        entities = [result["entities"] for result in answer.get()[1]["results"]]
+        scores = [[entity.pop("score") for entity in of_text] for of_text in entities]
+        assert entities == expected_entities
+        assert scores == [pytest.approx(of_text, abs=2e-4) for of_text in expected]
+    assert service.post("/entities", {"text": texts[0]}) == (200, {"entities": expected_entities[0]})
+
+
+def test_vectors_have_no_scores(encoder_service):
+    status, answer = encoder_service.post("/vectors", {"text": "Ada", "scores": True})
+    assert status == 422
+    assert answer["error"].startswith("scores:")
 
 
 def test_offsets_count_characters_of_any_script(service):

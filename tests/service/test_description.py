@@ -26,7 +26,21 @@ def test_description_is_valid(described):
 
 
 @pytest.mark.parametrize(
-    "body", [{"text": "a"}, {"texts": ["a"]}, {"text": "a", "texts": ["a"]}, {"text": None}, {}, {"texts": "a"}, []]
+    "body",
+    [
+        {"text": "a"},
+        {"texts": ["a"]},
+        {"text": "a", "scores": True},
+        {"texts": ["a"], "scores": False},
+        {"text": "a", "scores": 1},
+        {"text": "a", "scores": None},
+        {"scores": True},
+        {"text": "a", "texts": ["a"]},
+        {"text": None},
+        {},
+        {"texts": "a"},
+        [],
+    ],
 )
 def test_bodies_are_described(service, body):
     """What the schema allows is answered, and nothing else."""

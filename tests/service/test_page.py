@@ -50,6 +50,12 @@ def test_page_in_a_browser(service, texts, expected_entities, tmp_path):
         # Name and label stand in one line, unless it ends between them.
         assert browser.run("[...document.querySelectorAll('mark')].every((mark) => mark.getClientRects().length <= 2)")
         browser.screenshot(Path(os.environ.get("SCREENSHOT", tmp_path / "page.png")))
+        browser.run("get('scores').click()")
+        browser.run("get('send').click()")
+        browser.wait_for("!get('send').disabled")
+        scored = browser.run("[...document.querySelectorAll('mark span')].map((span) => span.textContent.trim())")
+        assert [text.rpartition(" ")[0] for text in scored] == labels
+        assert all(0 < float(text.rpartition(" ")[2]) <= 1 for text in scored)
         browser.run("get('text').value = 'a'.repeat(20001)")
         browser.run("get('send').click()")
         browser.wait_for("!get('error').hidden")
