@@ -162,7 +162,12 @@ class CompiledEncoder(Shim):
                 None  # Others gain little by it, and sessions of onnxruntime disturb each other: their threads spin.
             )
         settings = (device, threads, streams, length)
-        return self._engines.get(manifest["engine"], settings, lambda: start_engine(manifest, files, *settings))
+
+        def start() -> Engine:
+            shared = self._engines.get(manifest["engine"], ("shared", device), dict)
+            return start_engine(manifest, files, *settings, shared)
+
+        return self._engines.get(manifest["engine"], settings, start)
 
     def get_artefact(self) -> Tuple[Dict[str, Any], Dict[str, bytes]]:
         """Choose what this CPU runs, once, see `choose_artefact`.

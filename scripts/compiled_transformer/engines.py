@@ -29,6 +29,7 @@ def start_engine(
     threads: int,
     streams: int,
     length: Optional[int] = None,
+    shared: Optional[Dict[str, Any]] = None,
 ) -> Engine:
     """Start the engine that an artefact is made for.
 
@@ -38,6 +39,8 @@ def start_engine(
     threads (int): Threads of the engine.
     streams (int): Calls that run at once and share the threads.
     length (Optional[int]): Take only one row of this length at a time. None takes any number and length.
+    shared (Optional[Dict[str, Any]]): Keeps what was read of the files for the artefact's other engines in this process, so that the
+        weights are in memory once. None for a single engine.
     RETURNS (Engine): Inputs, each (n_rows, length), to vectors, float32 (n_rows, length, width).
     RAISES (ValueError): If the engine is unknown, or has no such device.
     RAISES (ImportError): If the engine is not installed.
@@ -46,7 +49,7 @@ def start_engine(
     if name not in ENGINES:
         raise ValueError(f"This pipeline runs on {name!r}. This version knows: {', '.join(ENGINES)}.")
     try:
-        return ENGINES[name](manifest, files, device, threads, streams, length)
+        return ENGINES[name](manifest, files, device, threads, streams, length, {} if shared is None else shared)
     except ImportError as error:
         raise ImportError(
             f"This pipeline's transformer runs on {name}, which can't be imported ({error}). "
@@ -54,7 +57,7 @@ def start_engine(
         ) from error
 
 
-def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
+def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, *_: Any) -> Engine:
     """Run encoder.onnx with onnxruntime, https://onnxruntime.ai."""
     os.environ.setdefault(
         "ORT_DISABLE_TELEMETRY", "1"
@@ -81,16 +84,21 @@ def start_onnxruntime(manifest, files, device: str, threads: int, streams: int, 
     return run
 
 
-def start_openvino(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
+def start_openvino(
+    manifest, files, device: str, threads: int, streams: int, length: Optional[int], shared: Dict[str, Any]
+) -> Engine:
     """Run encoder.xml and encoder.bin with OpenVINO, https://docs.openvino.ai."""
     openvino = import_openvino()
     if device != "cpu":
         raise ValueError(
             f"Setting 'device' is {device!r}, but this pipeline was built for OpenVINO on the CPU. Set 'cpu'."
         )
-    core = openvino.Core()
-    encoder = core.read_model(model=files["encoder.xml"], weights=files["encoder.bin"])
+    if not shared:
+        shared["core"] = openvino.Core()
+        shared["encoder"] = shared["core"].read_model(model=files["encoder.xml"], weights=files["encoder.bin"])
+    core, encoder = shared["core"], shared["encoder"]
     if length is not None:
+        encoder = encoder.clone()
         encoder.reshape({name: [1, length] for name in manifest["inputs"]})
     model = core.compile_model(
         encoder,
@@ -135,11 +143,11 @@ def import_openvino() -> Any:
     return openvino
 
 
-def start_torch(manifest, files, device: str, threads: int, streams: int, length: Optional[int] = None) -> Engine:
+def start_torch(
+    manifest, files, device: str, threads: int, streams: int, length: Optional[int], shared: Dict[str, Any]
+) -> Engine:
     """Run model.safetensors with torch and transformers, in the precision that the manifest asks for."""
     import torch
-    from safetensors.torch import load
-    from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
     if device == "cpu" and threads > streams and "torch" in INHERITED:
         warnings.warn(
@@ -151,14 +159,9 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
         torch.set_num_threads(1)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("Setting 'device' is 'cuda', but torch finds no GPU. Set 'device' to 'cpu'.")
-    config = json.loads(files["config.json"])
-    is_classifier = config["architectures"][0].endswith("ForTokenClassification")
-    make = (AutoModelForTokenClassification if is_classifier else AutoModel).from_config
-    encoder = make(AutoConfig.for_model(**config))
-    encoder.load_state_dict(load(files["model.safetensors"]))
-    encoder = encoder.to(device=device, dtype=getattr(torch, manifest["options"]["dtype"])).eval()
-    if manifest["options"].get("compile"):
-        encoder = torch.compile(encoder, dynamic=True)
+    if not shared:
+        shared["encoder"] = read_torch(manifest, files, device)
+    encoder = shared["encoder"]
 
     def run(inputs: Inputs) -> Floats3d:
         # The number belongs to the thread, not to the engine: another engine may have set it.
@@ -169,6 +172,24 @@ def start_torch(manifest, files, device: str, threads: int, streams: int, length
             return encode(encoder, tensors).float().cpu().numpy()
 
     return run
+
+
+def read_torch(manifest, files, device: str) -> Any:
+    """Make the model that model.safetensors has the weights of.
+
+    RETURNS (PreTrainedModel): The model, or what torch compiles it to.
+    """
+    import torch
+    from safetensors.torch import load
+    from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
+
+    config = json.loads(files["config.json"])
+    is_classifier = config["architectures"][0].endswith("ForTokenClassification")
+    make = (AutoModelForTokenClassification if is_classifier else AutoModel).from_config
+    encoder = make(AutoConfig.for_model(**config))
+    encoder.load_state_dict(load(files["model.safetensors"]))
+    encoder = encoder.to(device=device, dtype=getattr(torch, manifest["options"]["dtype"])).eval()
+    return torch.compile(encoder, dynamic=True) if manifest["options"].get("compile") else encoder
 
 
 def encode(encoder: Any, tensors: Dict[str, Any]) -> Any:
