@@ -32,8 +32,10 @@ try:
     socket.getaddrinfo("analytics.invalid", 443)
 except OSError:
     pass
+client = socket.socket()
+client.setblocking(False)
 try:
-    socket.create_connection(("192.0.2.1", 9), timeout=0.01)
+    client.connect(("192.0.2.1", 9))
 except OSError:
     pass
 socket.create_server(("127.0.0.1", 0))

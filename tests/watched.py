@@ -68,7 +68,7 @@ class Watch:
         temporary, site = folder / "tmp", folder / "site"
         for path in (self.home, temporary, site):
             path.mkdir()
-        local = tuple(map(str, (folder, *allowed, "/dev/", "/proc/")))
+        local = tuple(f"{path}/" for path in (folder, *allowed, "/dev", "/proc"))
         (site / "sitecustomize.py").write_text(SITECUSTOMIZE.format(record=str(self.record), allowed=local))
         self.environment: Dict[str, str] = {
             **os.environ,

@@ -16,7 +16,7 @@ from scripts.compilation.reference import load_reference
 from scripts.compilation.swap import assemble, save_skeleton
 
 from .. import helpers
-from ..isolation import run_isolated
+from ..isolation import TRAINING, run_isolated
 from .checks import ENGINES
 
 HANG = 100  # Seconds. A child that hangs has to fail; the limit is far from what a slow machine takes.
@@ -107,7 +107,8 @@ print(json.dumps([results, own]))
 )
 def test_children_compute_and_end(all_paths, texts, tmp_path, engine, used):
     argument = [str(all_paths[engine]), texts[:8], used, HANG]
-    results, own = run_isolated(tmp_path, FORK, argument, places=[helpers.ROOT])
+    blocked = () if engine == "torch" else TRAINING  # To start sooner
+    results, own = run_isolated(tmp_path, FORK, argument, blocked=blocked, places=[helpers.ROOT])
     for status, found, warned in results.values():
         assert status == 0
         assert found == own
