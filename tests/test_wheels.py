@@ -158,7 +158,7 @@ def test_everything_of_a_wheel_can_be_copied(site, texts, expected, tmp_path):
 @pytest.mark.parametrize("names", [(ONE, TWO), (TWO, ONE)], ids=" then ".join)
 def test_wheels_of_different_versions(site, texts, expected, names, tmp_path):
     place = change_runtime(
-        site, TWO, tmp_path / "newer", "import threading\n", "import threading\n\nVERSION = 2\n", module="encoder.py"
+        site, TWO, tmp_path / "newer", "import srsly\n", "import srsly\n\nVERSION = 2\n", module="encoder.py"
     )
     found, code = run_isolated(
         tmp_path,

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
+from . import helpers, isolation
+
 # Python imports it when it starts, in every process that inherits the environment.
 SITECUSTOMIZE = """
 import ipaddress, json, os, sys
@@ -59,22 +61,23 @@ class Watch:
 
     folder (Path): For the files that it takes; what is written there is no matter, but in the home folder.
     allowed (Sequence[Path]): Other places where files may be written.
-    places (Sequence[Path]): Where modules are found, beside those that are installed.
+    blocked (Sequence[str]): Packages that are not installed for them.
     """
 
-    def __init__(self, folder: Path, allowed: Sequence[Path] = (), places: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: Path, allowed: Sequence[Path] = (), blocked: Sequence[str] = ()) -> None:
         self.record = folder / "record.jsonl"
         self.home = folder.parent / f"{folder.name}-home"
         temporary, site = folder / "tmp", folder / "site"
         for path in (self.home, temporary, site):
             path.mkdir()
-        local = tuple(map(str, (folder, *allowed, "/dev/", "/proc/")))
-        (site / "sitecustomize.py").write_text(SITECUSTOMIZE.format(record=str(self.record), allowed=local))
+        local = tuple(f"{path}/" for path in (folder, *allowed, "/dev", "/proc"))
+        code = SITECUSTOMIZE.format(record=str(self.record), allowed=local)
+        (site / "sitecustomize.py").write_text(code + isolation.SITECUSTOMIZE.format(blocked=tuple(blocked)))
         self.environment: Dict[str, str] = {
             **os.environ,
             "HOME": str(self.home),
             "TMPDIR": str(temporary),
-            "PYTHONPATH": os.pathsep.join(map(str, (site, *places))),
+            "PYTHONPATH": os.pathsep.join(map(str, (site, helpers.ROOT))),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         # Places in the home folder that the tests' own environment may name.

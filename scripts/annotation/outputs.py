@@ -11,6 +11,7 @@ from spacy.tokens import Doc, DocBin
 
 from ..common.console import UserError
 from ..compiled_transformer.confidence import read_scores
+from ..compiled_transformer.listener import KEY
 from .settings import RowSettings
 
 JOINED_BYTES = 64_000_000  # Parts are joined to row groups of about this size.
@@ -128,6 +129,7 @@ class DocBinOutput:
     def add(self, id_: str, doc: Doc) -> None:
         """Add a Doc."""
         doc.user_data["id"] = id_
+        doc.user_data.pop(KEY, None)  # As `doc.tensor`, the vectors are not kept.
         self.docs.add(doc)
 
     def write(self, path: Path) -> None:

@@ -35,6 +35,10 @@ class Engines:
                     self._started[key] = start()
         return self._started[key]
 
+    def __reduce__(self) -> Tuple:
+        """Copy nothing: a copy of the encoder, or another process, starts its own."""
+        return Engines, ()
+
     def leave_to_parent(self) -> None:
         """Keep the engines of the parent process for ever, and use none of them.
 
@@ -55,7 +59,8 @@ def release_in_child() -> None:
     """Let a forked process start engines of its own."""
     for engines in list(ALL):
         engines.leave_to_parent()
-    LOCK.release()
+    # As Python's own modules do it. It need not be taken: a program in C may fork with only this hook.
+    LOCK._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 # A fork waits for an engine that is just being started: the lock, and what the engine itself locks, would stay taken.

@@ -125,3 +125,15 @@ def test_doc_tensor_has_them_where_nothing_else_writes_it(compiled_path, dev_cor
     doc = nlp(helpers.read_docs(dev_corpus)[0].text)
     assert doc.tensor.shape == (len(doc), WIDTH)
     assert not doc.user_data
+
+
+def test_annotated_files_have_no_vectors(tmp_path):
+    pytest.importorskip("pyarrow")
+    from scripts.annotation.outputs import DocBinOutput
+
+    doc = spacy.blank("en")("Ada met Karl.")
+    doc.user_data[KEY] = numpy.zeros((len(doc), WIDTH), dtype="float32")
+    output = DocBinOutput(with_text=True)
+    output.add("a", doc)
+    output.write(tmp_path / "annotated.spacy")
+    assert [kept.user_data for kept in helpers.read_docs(tmp_path / "annotated.spacy")] == [{"id": "a"}]
