@@ -20,7 +20,7 @@ NAME = "en_beside_torch"
 SITE = """
 import importlib.metadata, os, sys
 
-BLOCKED = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers", "onnx", "nncf")
+BLOCKED = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers", "spacy_huggingface_pipelines", "onnx", "nncf")
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):

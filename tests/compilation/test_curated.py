@@ -142,7 +142,7 @@ def test_listeners_and_ner_are_swapped(roberta):
 # spaCy imports the plugins that it finds in the metadata of what is installed.
 WITHOUT_TORCH = """
 import importlib.metadata as metadata, sys
-blocked = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers")
+blocked = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers", "spacy_huggingface_pipelines")
 sys.modules.update(dict.fromkeys(blocked))
 installed = metadata.distributions
 metadata.distributions = lambda **options: (

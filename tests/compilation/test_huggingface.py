@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import spacy
@@ -126,6 +127,14 @@ def test_entities_depend_on_no_batch(as_compiled, texts):
         assert [get_entities(doc) for doc in nlp.pipe(texts, batch_size=batch_size)] == alone
     nlp.get_pipe("ner").model.attrs["batch_wordpieces"] = 64
     assert [get_entities(doc) for doc in nlp.pipe(texts)] == alone
+
+
+def test_threads_share_a_pipeline(as_compiled, texts):
+    expected = [get_entities(doc) for doc in as_compiled.compiled.pipe(texts)]
+    nlp = spacy.load(as_compiled.compiled_path)
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(lambda text: get_entities(nlp(text)), texts))
+    assert found == expected
 
 
 def test_pipeline_that_was_copied_finds_the_same(as_compiled, texts, tmp_path):
