@@ -57,7 +57,7 @@ def after_padding(config_class: str, **settings) -> Callable[..., PretrainedConf
 FAMILIES: Dict[str, Family] = {
     "camembert": Family(make_unigram, after_padding("CamembertConfig", type_vocab_size=1)),
     "albert": Family(BERT, configure("AlbertConfig", embedding_size=32)),
-    "mpnet": Family(BERT, after_padding("MPNetConfig")),
+    "mpnet": Family(make_byte_level_bpe, after_padding("MPNetConfig", layer_norm_eps=1e-5)),
     "modernbert": Family(
         make_modernbert, configure("ModernBertConfig", global_attn_every_n_layers=2, local_attention=32)
     ),

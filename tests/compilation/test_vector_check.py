@@ -36,9 +36,7 @@ def mark_slow(names):
 def make_workbench(sample_path, dev_corpus, tmp_path_factory) -> Callable[[str], Workbench]:
     def make(name: str) -> Workbench:
         folder = tmp_path_factory.mktemp(name)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(encoders, "FAMILIES", FAMILIES)
-            encoders.save_encoder(name, sample_path, folder / "encoder")
+        encoders.save_encoder(name, sample_path, folder / "encoder", FAMILIES)
         encoders.initialize(encoders.make_config(folder / "encoder", **WINDOWS)).to_disk(folder / "reference")
         reference = load_reference(folder / "reference")
         return Workbench(reference, helpers.read_docs(dev_corpus), [], 0.0, folder)
