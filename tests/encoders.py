@@ -1,7 +1,7 @@
 """Make small random encoders of many families, each with the kind of tokenizer that it has on the Hugging Face hub."""
 
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Dict, List, Mapping, NamedTuple
 
 import torch
 import transformers
@@ -160,14 +160,15 @@ FAMILIES: Dict[str, Family] = {
 }
 
 
-def save_encoder(name: str, corpus: Path, folder: Path) -> None:
+def save_encoder(name: str, corpus: Path, folder: Path, families: Mapping[str, Family] = FAMILIES) -> None:
     """Save a random encoder of a family and a tokenizer trained on a corpus, as the hub has them.
 
-    name (str): Key of FAMILIES.
+    name (str): Name of the family.
     corpus (Path): A corpus in WikiNER's format.
     folder (Path): The folder to write.
+    families (Mapping[str, Family]): Those that there are.
     """
-    family = FAMILIES[name]
+    family = families[name]
     texts = [" ".join(word for word, _, _ in sentence) for sentence in helpers.read_sentences(corpus)]
     tokenizer = family.make_tokenizer(texts)
     config = family.make_config(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)

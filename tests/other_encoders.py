@@ -1,5 +1,6 @@
 """Make small random encoders of the families that people have beside those of `encoders.py`."""
 
+from pathlib import Path
 from typing import Callable, Dict, List
 
 import transformers
@@ -7,6 +8,7 @@ from tokenizers import processors
 from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 from .encoders import POSITIONS, Family, configure, make_byte_level_bpe, make_unigram, make_wordpiece, wordpiece
+from .helpers import MAX_LENGTH
 
 BERT = wordpiece("BertTokenizerFast")
 SPECIAL_TOKENS = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
@@ -57,7 +59,7 @@ def after_padding(config_class: str, **settings) -> Callable[..., PretrainedConf
 FAMILIES: Dict[str, Family] = {
     "camembert": Family(make_unigram, after_padding("CamembertConfig", type_vocab_size=1)),
     "albert": Family(BERT, configure("AlbertConfig", embedding_size=32)),
-    "mpnet": Family(BERT, after_padding("MPNetConfig")),
+    "mpnet": Family(make_byte_level_bpe, after_padding("MPNetConfig", layer_norm_eps=1e-5)),
     "modernbert": Family(
         make_modernbert, configure("ModernBertConfig", global_attn_every_n_layers=2, local_attention=32)
     ),
@@ -84,3 +86,18 @@ FAMILIES: Dict[str, Family] = {
     "gpt_neox": Family(make_plain_bpe, configure("GPTNeoXConfig")),
     "qwen2": Family(make_plain_bpe, configure("Qwen2Config", num_key_value_heads=2)),
 }
+
+
+def save_japanese_encoder(encoder: Path, folder: Path) -> None:
+    """Save an encoder with a tokenizer of no fast kind, as GiNZA's: words come from a Japanese analyser.
+
+    encoder (Path): Folder of a BERT.
+    folder (Path): The folder to write.
+    """
+    transformers.AutoModel.from_pretrained(encoder).save_pretrained(folder)
+    vocabulary = transformers.AutoTokenizer.from_pretrained(encoder).get_vocab()
+    (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)), encoding="utf8")
+    tokenizer = transformers.BertJapaneseTokenizer(
+        folder / "vocab.txt", word_tokenizer_type="basic", model_max_length=MAX_LENGTH
+    )
+    tokenizer.save_pretrained(folder)

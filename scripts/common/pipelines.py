@@ -77,9 +77,11 @@ def find_pipeline(name: str) -> Pipeline:
         places = spec.submodule_search_locations if spec else None
         configs = [config for place in places or () for config in sorted(Path(place).glob(f"{name}-*/config.cfg"))]
         if not configs:
+            of_spacy = f", one of spaCy's own with `python -m spacy download {name}`" if name.isidentifier() else ""
             raise UserError(
-                f"There is no pipeline at {name}, as a folder or an installed package. Make one with `python -m spacy "
-                "project run train`, and compile it with `python -m spacy project run optimize`, or install a wheel with pip."
+                f"There is no pipeline at {name}, as a folder or an installed package. Make one with `python -m spacy project "
+                "run train`, and compile it with `python -m spacy project run optimize`, or install a wheel with "
+                f"pip{of_spacy}."
             )
         folder, is_package = configs[0].parent, True
     return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))

@@ -98,7 +98,10 @@ class Reference:
         """Write the tokenizer, and count the special tokens that it adds."""
         (folder / TOKENIZER).write_text(self.tokenizer.backend_tokenizer.to_str(), encoding="utf8")
         special = read_tokenizer((folder / TOKENIZER).read_bytes()).encode("a").special_tokens_mask
-        return Segments({"n_prefix": special.index(0), "n_suffix": special[::-1].index(0)}, [])
+        counts = {"n_prefix": special.index(0), "n_suffix": special[::-1].index(0)}
+        # With a slow tokenizer, wordpieces are aligned by their strings, which those of special tokens don't have.
+        unaligned = [] if self.transformer.model.tokenizer.is_fast else self.tokenizer.all_special_ids
+        return Segments({**counts, "unaligned": unaligned}, [])
 
 
 def load_reference(path: Path) -> Compilable:

@@ -15,8 +15,8 @@ class TextSegmentation:
     """Cut Docs into windows of tokens, and tokenize their texts.
 
     tokenizer (Tokenizer): The encoder's.
-    manifest (Dict[str, Any]): Says the encoder's "max_length" in positions, and how many special tokens the tokenizer
-        puts before and after a text: "n_prefix" and "n_suffix".
+    manifest (Dict[str, Any]): Says the encoder's "max_length" in positions, how many special tokens the tokenizer
+        puts before and after a text: "n_prefix" and "n_suffix", and the "unaligned" wordpieces that belong to no token.
     """
 
     def __init__(self, tokenizer: Tokenizer, manifest: Dict[str, Any]) -> None:
@@ -24,6 +24,7 @@ class TextSegmentation:
         self.max_length: int = manifest["max_length"]
         self.n_prefix: int = manifest["n_prefix"]
         self.n_suffix: int = manifest["n_suffix"]
+        self.unaligned: List[int] = manifest.get("unaligned", [])
 
     def __call__(self, docs: List[Doc], settings: Dict[str, Any]) -> "TextWindows":
         windows = get_windows(docs, settings["spans"], settings["window"], settings["stride"])
@@ -53,6 +54,8 @@ class TextSegmentation:
         ).reshape(-1, 2)
         offsets += numpy.repeat(starts, lengths)[:, None]
         first, last = align(tokens, offsets[:, 0], offsets[:, 1])
+        if self.unaligned:
+            first[numpy.isin(ids, self.unaligned)] = last[numpy.isin(ids, self.unaligned)] = -1
         return split_long_windows(Wordpieces(lengths, ids, first, last), self.max_length, self.n_prefix, self.n_suffix)
 
 

@@ -79,12 +79,15 @@ def score_pipelines(paths: Dict[str, Path], corpora: Dict[str, Path], gpu: int) 
     paths (Dict[str, Path]): Their folders by name.
     corpora (Dict[str, Path]): Annotated corpora by name, such as "dev".
     RETURNS (Dict[str, Row]): By pipeline and by corpus, entity F1, precision and recall and the F1 of each label.
+    RAISES (UserError): If a pipeline finds no entities.
     """
     scores: Dict[str, Row] = {}
     for name, path in paths.items():
         scores[name] = {}
         for split, corpus in corpora.items():
             found = score(path, corpus, gpu)
+            if found.get("ents_f") is None:
+                raise UserError(f"The pipeline in {path} sets no entities. Use one with a component like `ner`.")
             kept = {key: found[key] for key in ("ents_f", "ents_p", "ents_r")}
             scores[name][split] = {**kept, "by_label": {label: of["f"] for label, of in found["ents_per_type"].items()}}
     return scores

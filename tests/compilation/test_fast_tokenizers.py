@@ -12,7 +12,7 @@ from scripts.compilation.fast_tokenizers import check_ids
 from scripts.compilation.reference import load_reference
 from scripts.compilation.vector_check import check_vectors
 
-from .. import encoders, helpers
+from .. import encoders, helpers, other_encoders
 
 WINDOWS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 64, "stride": 48}
 
@@ -30,6 +30,7 @@ def slow_path(tiny_encoder, tmp_path_factory):
     return make_reference(tiny_encoder, tmp_path_factory.mktemp("slow") / "reference")
 
 
+@pytest.mark.slow
 def test_slow_tokenizer_is_converted(slow_path, dev_corpus, tmp_path):
     reference = load_reference(slow_path)
     assert not reference.transformer.model.tokenizer.is_fast
@@ -57,13 +58,7 @@ def test_other_wordpieces_are_refused(slow_path):
 
 def test_tokenizer_of_no_fast_kind_is_refused(tiny_encoder, tmp_path):
     """As GiNZA's is: words come from a Japanese analyser."""
-    encoder = tmp_path / "encoder"
-    transformers.AutoModel.from_pretrained(tiny_encoder).save_pretrained(encoder)
-    vocabulary = transformers.AutoTokenizer.from_pretrained(tiny_encoder).get_vocab()
-    (encoder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)), encoding="utf8")
-    transformers.BertJapaneseTokenizer(
-        encoder / "vocab.txt", word_tokenizer_type="basic", model_max_length=helpers.MAX_LENGTH
-    ).save_pretrained(encoder)
-    path = make_reference(encoder, tmp_path / "reference")
+    other_encoders.save_japanese_encoder(tiny_encoder, tmp_path / "encoder")
+    path = make_reference(tmp_path / "encoder", tmp_path / "reference")
     with pytest.raises(UserError, match=f"The encoder of {path} has no fast tokenizer.*use_fast"):
         load_reference(path)
