@@ -100,9 +100,9 @@ class GreedyEntityRecognizer(EntityRecognizer):
     def set_annotations(self, docs: List[Doc], predicted: List[Any]) -> None:
         """Set `doc.ents` from what `predict` returned."""
         if not all(isinstance(entities, Entities) for entities in predicted):
-            preset = [doc.to_array(ENT_IOB) for doc in docs]
+            preset = [doc.to_array(ENT_IOB) for doc in docs] if self.scores else None
             super().set_annotations(docs, predicted)
-            if self.scores:
+            if preset is not None:
                 self.score_found(docs, preset)
             return
         for doc, entities in zip(docs, predicted):
