@@ -25,7 +25,7 @@ MOST_LINES = 150  # Of the README.
 PROJECT = srsly.read_yaml(ROOT / "project.yml")
 RUNNABLE = {command["name"] for command in PROJECT["commands"]} | set(PROJECT["workflows"])
 TORCHRUN = "torch.distributed.run"
-OF_OTHERS = {"--code", "--force", "--output"}  # Options of spaCy's own commands.
+OF_OTHERS = {"--code", "--force", "--output", "--preload"}  # Options of spaCy's own commands.
 
 
 class Command(NamedTuple):
@@ -119,7 +119,7 @@ def test_commands_exist(page):
         elif command.module.startswith("scripts."):
             check_script(command)
         else:
-            assert command.module in ("pip", "pytest", "venv")
+            assert command.module in ("pip", "pytest", "venv", "tests.kinds_table")
 
 
 def test_commands_are_found():
