@@ -1,6 +1,6 @@
 """The component `greedy_ner`: spaCy's EntityRecognizer with a faster way to the same entities."""
 
-from typing import Any, Callable, Iterable, Iterator, List, Optional
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.attrs import ENT_IOB
@@ -16,6 +16,7 @@ from thinc.types import Floats2d, Floats4d, Ints1d
 
 from .confidence import Evidence, collect_evidence, find_new, set_confidence, set_scores
 from .observation import TOKEN_VECTORS, Observer
+from .token_shapes import FoldedFeatures, find_layers
 from .transitions import Entities, Moves, find_entities
 
 TOKENS_AT_ONCE = 4096  # Bounds the wide vectors of the heads in memory.
@@ -36,6 +37,14 @@ NO_SCORES = (
 DEFAULT_SCORE_WEIGHTS = {"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None}
 
 
+class Prepared(NamedTuple):
+    """What a recognizer derives from its weights."""
+
+    key: Tuple  # Other weights have another.
+    moves: Moves
+    folded: Optional[FoldedFeatures]  # None where the model has other layers than those of the project's config
+
+
 class GreedyEntityRecognizer(EntityRecognizer):
     """spaCy's EntityRecognizer, which finds the entities of a batch in a few array operations.
 
@@ -43,7 +52,8 @@ class GreedyEntityRecognizer(EntityRecognizer):
     scores outside of entities depend on one token alone, and inside on that token, the one before, and the first of
     the entity. So all first tokens are found at once, then all second ones, and so on: as many steps as the longest
     entity has tokens. Features and transitions are those of `_state.pxd` and `ner.pyx` in
-    `spacy/pipeline/_parser_internals`, and sums are made in the same order, so scores are equal bit by bit.
+    `spacy/pipeline/_parser_internals`, and sums are made in the same order, so scores are equal bit by bit, but
+    for the rounding of `token_shapes.py`.
 
     Whatever else spaCy's component does (another model, a beam, entities that are already set, a GPU) is left to it.
 
@@ -52,6 +62,7 @@ class GreedyEntityRecognizer(EntityRecognizer):
 
     observer = Observer()
     scores = False
+    _prepared: Optional[Prepared] = None
 
     def predict(self, docs: Iterable[Doc]) -> List[Any]:
         """Find the entities of a batch.
@@ -66,15 +77,27 @@ class GreedyEntityRecognizer(EntityRecognizer):
             return super().predict(docs)
         if not any(map(len, docs)):
             return [Entities() for _ in docs]
-        moves, features = Moves(self), self.get_features(docs)
+        prepared = self.prepare()
+        moves, features = prepared.moves, self.get_features(docs, prepared)
         entities = find_entities(moves, features, docs)
         if self.scores:
             set_confidence(entities, collect_evidence(moves, features, docs, entities), self.temperature)
         return entities
 
-    def get_features(self, docs: List[Doc]) -> Floats4d:
+    def prepare(self) -> Prepared:
+        """Derive from the weights what every batch needs, again when they change: each step of a training changes the biases."""
+        lower = self.model.get_ref("lower")
+        key = lower.get_param("b").tobytes(), self.moves.n_moves, frozenset(self.model.attrs["unseen_classes"])
+        if self._prepared is None or self._prepared.key != key:
+            layers = find_layers(self.model.get_ref("tok2vec"))
+            self._prepared = Prepared(key, Moves(self), None if layers is None else FoldedFeatures(layers, lower))
+        return self._prepared
+
+    def get_features(self, docs: List[Doc], prepared: Prepared) -> Floats4d:
         """Compute what each token adds to the scores of transitions, see `find_entities`."""
         with self.observer.stage(TOKEN_VECTORS):
+            if prepared.folded is not None:
+                return prepared.folded(docs)
             token_vectors = self.get_token_vectors(docs)
         return self.model.get_ref("lower").predict(token_vectors)
 
@@ -125,7 +148,8 @@ class GreedyEntityRecognizer(EntityRecognizer):
         self, docs: List[Doc], entities: List[Entities], preset: Optional[List[Ints1d]] = None
     ) -> Evidence:
         """Look up the scores of the transitions that made entities, see `confidence.py`."""
-        return collect_evidence(Moves(self), self.get_features(docs), docs, entities, preset)
+        prepared = self.prepare()
+        return collect_evidence(prepared.moves, self.get_features(docs, prepared), docs, entities, preset)
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Annotate whole batches, where spaCy's parser cuts them into four by length."""
