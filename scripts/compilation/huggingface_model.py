@@ -133,7 +133,9 @@ def read_model(name: str) -> Any:
             )
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForTokenClassification.from_pretrained(name)
-    except (OSError, ValueError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # Every library below transformers has errors of its own.
         raise UserError(describe_failure(name, error)) from error
     check_model(model, tokenizer, Path(name))
     tokenizer.model_max_length = get_max_length(model, tokenizer)
@@ -142,7 +144,7 @@ def read_model(name: str) -> Any:
 
 def describe_failure(name: str, error: Exception) -> str:
     """Say in a sentence why a model can't be read."""
-    reason = str(error).strip().splitlines()[0].rstrip(".")
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if Path(name).is_dir():
         return f"Can't read the model in {name} ({reason}). Save it with its tokenizer by `save_pretrained`."
     return (

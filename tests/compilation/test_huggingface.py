@@ -235,6 +235,13 @@ def test_model_that_labels_no_tokens(tiny_encoder, tmp_path):
     refuse(tiny_encoder, tmp_path, expected=[tiny_encoder, "BertModel", "...ForTokenClassification"])
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_damaged_model(name, pair, tmp_path):
+    model = shutil.copytree(pair.model, tmp_path / "model")
+    (model / name).write_bytes((model / name).read_bytes()[:100])
+    refuse(model, tmp_path, expected=[f"Can't read the model in {model} (", "save_pretrained"])
+
+
 def test_model_of_an_architecture_that_is_not_known(sample_path, tmp_path):
     config = transformers.FunnelConfig(vocab_size=100, d_model=32, n_head=2, d_head=16, d_inner=32, block_sizes=[1])
     transformers.FunnelForTokenClassification(config).save_pretrained(tmp_path / "model")
