@@ -14,7 +14,7 @@ from .isolation import TRAINING
 from .service.service_process import Service
 from .watched import Watch
 
-TIMEOUT = 300  # Seconds. A hang has to fail; the limit is far from what a slow machine takes.
+TIMEOUT = 900  # Seconds. A hang has to fail; the limit is far from what a slow machine takes.
 TEMPORARY = Path(tempfile.gettempdir())  # Where Ray has its sockets, whose names must be short
 
 CALLS = """

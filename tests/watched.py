@@ -79,9 +79,10 @@ class Watch:
             "TMPDIR": str(temporary),
             "PYTHONPATH": os.pathsep.join(map(str, (site, helpers.ROOT))),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "MPLCONFIGDIR": str(temporary),  # matplotlib's cache of fonts, else in the home folder
         }
         # Places in the home folder that the tests' own environment may name.
-        for name in ("HF_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+        for name in ("HF_HOME", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
             self.environment.pop(name, None)
 
     def read(self) -> List[Any]:

@@ -64,6 +64,7 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None) -> It
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with (
         environment({MODE: "token", TOKEN: secrets.token_hex(), "PYTHONPATH": python_path}),
+        no_api_server(),
         initialized(
             "Ray does not start",
             address="local",
@@ -74,6 +75,23 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None) -> It
         ),
     ):
         yield
+
+
+@contextlib.contextmanager
+def no_api_server() -> Iterator[None]:
+    """Let Ray start without its API server.
+
+    Without a dashboard, all that it does is to ask the metadata services of several clouds where it runs, name look-up
+    included, also where statistics are switched off. There is no setting for it; Ray itself knows "not started".
+    """
+    from ray._private import services
+
+    start = services.start_api_server
+    services.start_api_server = lambda *arguments, **options: ("", None)
+    try:
+        yield
+    finally:
+        services.start_api_server = start
 
 
 @contextlib.contextmanager
