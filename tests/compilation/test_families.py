@@ -13,7 +13,9 @@ import transformers
 from numpy.testing import assert_allclose
 from spacy.language import Language
 from spacy.tokens import Doc
-from transformers import PreTrainedModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from scripts.compilation.artefact_writer import finish_artefact
@@ -195,7 +197,8 @@ def test_export_has_free_axes(get_family, name, tmp_path):
 
 def make_reference(encoder: PreTrainedModel) -> Reference:
     """RETURNS (Reference): One with an encoder and a tokenizer that knows no limit, and nothing else."""
-    tokenizer = SimpleNamespace(model_max_length=VERY_LARGE_INTEGER)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")))
+    assert tokenizer.model_max_length == VERY_LARGE_INTEGER
     transformer = SimpleNamespace(model=SimpleNamespace(transformer=encoder, tokenizer=tokenizer))
     return Reference(Path(), None, transformer, {}, {})
 
