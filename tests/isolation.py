@@ -13,7 +13,7 @@ TRAINING = (
     "spacy_transformers",
     "spacy_curated_transformers",
     "curated_transformers",
-    "spacy_curated_transformers",
+    "spacy_huggingface_pipelines",  # It may be installed here, and imports transformers.
 )
 BUILD_TOOLS = (*TRAINING, "scripts", "onnx", "nncf", "nebullvm", "huggingface_hub")
 TIMEOUT = 300  # Seconds. A hang has to fail; the limit is far from what a slow machine takes.
