@@ -29,13 +29,14 @@ class EntityScores(NamedTuple):
 
     ents_f (float): Micro-averaged F1.
     by_label (Dict[str, float]): F1 by label.
-    counts (Dict[str, Ints2d]): By label, *shape:* (n_docs, 3), the true positives, false positives and false negatives of
-        each Doc.
+    counts (Ints2d): *Shape:* (n_docs, 3). True positives, false positives and false negatives of each Doc.
+    label_counts (Dict[str, Ints2d]): The same by label.
     """
 
     ents_f: float
     by_label: Dict[str, float]
-    counts: Dict[str, Ints2d]
+    counts: Ints2d
+    label_counts: Dict[str, Ints2d]
 
 
 class Evidence(NamedTuple):
@@ -53,7 +54,7 @@ def score_entities(gold: Sequence[Doc], predicted: Sequence[Sequence[Sequence]])
     RETURNS (EntityScores): Micro-averaged F1 and F1 by label, as `spacy.scorer.get_ner_prf`: an entity found where gold
         has no annotation is neither right nor wrong.
     """
-    counts: Dict[str, Ints2d] = defaultdict(lambda: numpy.zeros((len(gold), 3), dtype="int64"))
+    label_counts: Dict[str, Ints2d] = defaultdict(lambda: numpy.zeros((len(gold), 3), dtype="int64"))
     for number, (doc, found_entities) in enumerate(zip(gold, predicted, strict=True)):
         annotated = doc.to_array(ENT_IOB) != 0
         true = {(ent.start, ent.end, ent.label_) for ent in doc.ents}
@@ -61,10 +62,10 @@ def score_entities(gold: Sequence[Doc], predicted: Sequence[Sequence[Sequence]])
         found = {entity for entity in all_found if annotated[entity[0] : entity[1]].all()}
         for column, entities in enumerate((found & true, found - true, true - found)):
             for _, _, label in entities:
-                counts[label][number, column] += 1
-    by_label = {label: float(get_f1(of_label.sum(axis=0))) for label, of_label in sorted(counts.items())}
-    total = sum(counts.values(), numpy.zeros((len(gold), 3), dtype="int64"))
-    return EntityScores(float(get_f1(total.sum(axis=0))), by_label, dict(counts))
+                label_counts[label][number, column] += 1
+    by_label = {label: float(get_f1(counts.sum(axis=0))) for label, counts in sorted(label_counts.items())}
+    total = sum(label_counts.values(), numpy.zeros((len(gold), 3), dtype="int64"))
+    return EntityScores(float(get_f1(total.sum(axis=0))), by_label, total, dict(label_counts))
 
 
 class Gate(NamedTuple):
@@ -105,13 +106,15 @@ class Gate(NamedTuple):
         }
 
     def _compare_scores(self, reference: EntityScores, candidate: EntityScores) -> Dict[str, Any]:
-        nothing = numpy.zeros_like(sum(reference.counts.values()))
-        pairs = {label: (counts, candidate.counts.get(label, nothing)) for label, counts in reference.counts.items()}
-        totals = [sum(scores.counts.values(), nothing) for scores in (reference, candidate)]
+        nothing = numpy.zeros_like(reference.counts)
+        pairs = {
+            label: (counts, candidate.label_counts.get(label, nothing))
+            for label, counts in reference.label_counts.items()
+        }
         return {
             "ents_f": candidate.ents_f,
             "drop": get_drop(reference.ents_f, candidate.ents_f),
-            "drop_interval": list(get_drop_interval(*totals)),
+            "drop_interval": list(get_drop_interval(reference.counts, candidate.counts)),
             "label_drops": {
                 label: get_drop(score, candidate.by_label.get(label, 0.0))
                 for label, score in reference.by_label.items()

@@ -85,7 +85,7 @@ def test_scores_are_those_of_spacy_where_annotation_is_missing(pairs):
     assert scores.ents_f == pytest.approx(expected["ents_f"] or 0.0)
     for label, numbers in (expected["ents_per_type"] or {}).items():
         assert scores.by_label.get(label, 0.0) == pytest.approx(numbers["f"])
-    true, false, missed = sum(scores.counts.values(), numpy.zeros((len(gold), 3))).sum(axis=0)
+    true, false, missed = scores.counts.sum(axis=0)
     assert 2 * true / max(1, 2 * true + false + missed) == pytest.approx(scores.ents_f)
 
 
@@ -209,6 +209,15 @@ def test_pipelines_that_find_nothing():
     assert not verdict["passed"]
     assert verdict["drop"] == 1
     assert verdict["drop_interval"] == [1, 1]
+
+
+def test_text_without_entities():
+    gold = make_docs(5, ents=["O"] * N_WORDS)
+    nothing = score_entities(gold, [[]] * 5)
+    verdict = judge(nothing, nothing)
+    assert verdict["passed"]
+    assert verdict["drop_interval"] == [0, 0]
+    assert verdict["label_drop_intervals"] == {}
 
 
 def test_a_label_that_only_the_candidate_finds_costs_f1():

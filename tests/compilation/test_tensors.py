@@ -130,10 +130,11 @@ def test_doc_tensor_has_them_where_nothing_else_writes_it(compiled_path, dev_cor
 def test_annotated_files_have_no_vectors(tmp_path):
     pytest.importorskip("pyarrow")
     from scripts.annotation.outputs import DocBinOutput
+    from scripts.annotation.settings import RowSettings
 
     doc = spacy.blank("en")("Ada met Karl.")
     doc.user_data[KEY] = numpy.zeros((len(doc), WIDTH), dtype="float32")
-    output = DocBinOutput(with_text=True)
+    output = DocBinOutput(RowSettings(with_text=True))
     output.add("a", doc)
     output.write(tmp_path / "annotated.spacy")
     assert [kept.user_data for kept in helpers.read_docs(tmp_path / "annotated.spacy")] == [{"id": "a"}]
