@@ -91,6 +91,7 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.slow
 def test_killed_search_goes_on(reference_path, compiled_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     output, log, marker = tmp_path / "training" / "compiled", tmp_path / "builds.txt", tmp_path / "marker"
     shutil.copytree(compiled_path, output)
