@@ -32,13 +32,14 @@ from scripts.compilation.vector_check import check_vectors, is_split
 from scripts.formats.convert import convert
 from scripts.formats.settings import CorpusSettings
 
-from . import curated, encoders, heads, helpers, other_encoders
+from . import classifiers, curated, encoders, heads, helpers, other_encoders
 
 PAGE = helpers.ROOT / "docs" / "kinds.md"
 SAMPLE = helpers.ROOT / "assets" / "wikiner-sample.bz2"
 N_DOCS = 60
 HEADS = ("tagger", "morphologizer", "parser", "ner")  # Of pipelines of spacy-curated-transformers
 HEADER = ("Kind", "Largest difference of a vector", "Documents with equal annotations")
+NO_VECTORS = "read by nothing"  # Those of a pipeline whose encoder has the head in it
 ODD_TEXTS = [
     "Ada met 😀😀 in 東京 , and ﬁnance in İstanbul .",
     "I cannot say , we 're gonna leave , don't wanna",
@@ -93,6 +94,8 @@ def list_kinds(workspace: Workspace) -> Iterator[Tuple[str, Dict[str, Make]]]:
             "scalar weights": partial(make_curated, "wordpiece", True),
         },
     )
+    families = classifiers.FAMILIES
+    yield "Token classification", {f"{name} classifier": partial(make_classifier, name) for name in families}
 
 
 def list_families() -> List[str]:
@@ -110,6 +113,13 @@ def make_head(workspace: Workspace, name: str, folder: Path) -> None:
 
 def make_curated(kind: str, weighted: bool, folder: Path) -> None:
     curated.make_pipeline(kind, folder, heads=["ner"] if weighted else HEADS, weighted=weighted)
+
+
+def make_classifier(family: str, folder: Path) -> None:
+    """Make a pipeline with a `hf_token_pipe`."""
+    model = folder.with_name("model")
+    classifiers.save_classifier(family, SAMPLE, model)
+    classifiers.make_token_pipe(model, folder)
 
 
 def make_changed(workspace: Workspace, name: str, folder: Path) -> None:
@@ -216,13 +226,16 @@ def compare(make: Make, docs: List[Doc], folder: Path) -> Tuple[str, str]:
     if sees_padding(reference.encoder):
         docs = [doc for doc in docs if len(doc) <= heads.WINDOWS["window"]]
         pipelines[0].batch_size = 1
-    if reference.settings["spans"] == "doc":
+    if reference.settings.get("spans") == "doc":
         component = pipelines[1].get_pipe("transformer")
         docs = [doc for doc in docs if not is_split(component, copy_bare(doc))]
     found = [annotate(nlp, docs) for nlp in pipelines]
     agreement = compare_annotations(*found).values()
     assert agreement and all(kind.items for kind in agreement)
-    return f"{difference:.1e}", f"{min(kind.equal_docs for kind in agreement):.1%}"
+    return (
+        f"{difference:.1e}" if reference.listeners else NO_VECTORS,
+        f"{min(kind.equal_docs for kind in agreement):.1%}",
+    )
 
 
 def make_docs(folder: Path) -> List[Doc]:
