@@ -28,7 +28,14 @@ settings.register_profile("project", deadline=None, max_examples=50, print_blob=
 settings.load_profile("project")
 
 
+WITH_RAY = ("tests/annotation/", "tests/service/", "tests/test_telemetry.py")
+
+
 def pytest_collection_modifyitems(items):
+    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and all that start Ray, which takes a machine for its own."""
+    for item in items:
+        file, *_ = item.nodeid.partition("::")
+        item.add_marker(pytest.mark.xdist_group("ray" if file.startswith(WITH_RAY) else file))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not helpers.has_gpu():
         for item in marked:

@@ -57,7 +57,7 @@ def make_tagger(listener: Block) -> Block:
 
 
 def make_classifier(listener: Block) -> Block:
-    reducers = {f"use_reduce_{name}": name == "mean" for name in ("first", "last", "max", "mean")}
+    reducers = {f"use_reduce_{name}": name == "last" for name in ("first", "last", "max", "mean")}
     return {"@architectures": "spacy.TextCatReduce.v1", "exclusive_classes": True, **reducers, "tok2vec": listener}
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -54,10 +54,13 @@ def run(watch: Watch, *arguments: Any) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path) -> Path:
-    folder = tmp_path / "watched"
-    folder.mkdir()
-    return folder
+def watched() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(
+        prefix="watched-"
+    ) as name:  # Not `tmp_path`: names of Ray's sockets must be short.
+        folder = Path(name) / "files"
+        folder.mkdir()
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ def initialized(complaint: str, **options: Any) -> Iterator[None]:
 
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"{complaint}: {' '.join(str(error).split()).rstrip('.')}.") from error
     try:
         yield

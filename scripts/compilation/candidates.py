@@ -182,7 +182,8 @@ def with_accuracy_control(workbench: Workbench, folder: Path) -> List[str]:
     shutil.rmtree(pipeline, ignore_errors=True)
     artefact_folder = workbench.folder / "validation-artefact"
     artefact_folder.mkdir(exist_ok=True)
-    artefact = finish_artefact(workbench.reference, artefact_folder, "openvino", "fp32", inputs=workbench.inputs)
+    shutil.copy(workbench.exported, artefact_folder / "encoder.onnx")
+    artefact = finish_artefact(workbench.reference, artefact_folder, "onnxruntime", "fp32", inputs=workbench.inputs)
     transformer = workbench.reference.transformer.name
     assemble(workbench.skeleton, artefact, transformer, pipeline)
     gold = choose_docs(workbench.dev, VALIDATION_WORDS)

@@ -12,9 +12,10 @@ from .searches import HARMFUL, SAFE, make_quick
 
 @pytest.fixture(scope="module")
 def texts(train_corpus, tmp_path_factory):
-    """Texts, and nothing but texts."""
+    """Texts, and nothing but texts: single sentences, in which a few tokens decide the category."""
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    path.write_text("\n".join(doc.text for doc in read_docs(train_corpus)[:60]), encoding="utf8")
+    sentences = [sent.text for doc in read_docs(train_corpus)[:60] for sent in doc.sents]
+    path.write_text("\n".join(sentences), encoding="utf8")
     return path
 
 
