@@ -22,6 +22,8 @@ from scripts.compilation.reference import load_reference
 from scripts.compilation.swap import assemble, save_skeleton
 from scripts.compiled_transformer.artefact import PACKED_INPUTS
 
+from . import helpers
+
 PACKAGE = "spacy-curated-transformers"
 WIDTH, LAYERS = 32, 2
 WINDOW, STRIDE = 24, 16
@@ -237,13 +239,8 @@ def make_example(nlp: Language, text: str, number: int) -> Example:
     n = len(words)
     gold = Doc(
         nlp.vocab,
-        words=words,
-        tags=[f"T{len(word) % 4}" for word in words],
-        pos=[("NOUN", "VERB", "ADJ")[len(word) % 3] for word in words],
-        morphs=[("Number=Sing", "Number=Plur", "")[len(word) % 3] for word in words],
+        **helpers.make_annotations(words),
         ents=["B-PER" if i % 4 == number % 4 else "B-LOC" if i % 5 == 2 else "O" for i in range(n)],
-        heads=[0 if i == 0 else i - 2 if i % 2 == 0 else i + 1 if i + 1 < n else i - 1 for i in range(n)],
-        deps=["ROOT" if i == 0 else ("dep", "obj")[i % 2] for i in range(n)],
     )
     return Example(Doc(nlp.vocab, words=words), gold)
 

@@ -13,7 +13,7 @@ from spacy.util import fix_random_seed, load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Adam
 
-from . import encoders
+from . import encoders, helpers
 
 Block = Dict[str, Any]
 WINDOWS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 32, "stride": 24}
@@ -137,13 +137,8 @@ def make_example(nlp: Language, text: str) -> Example:
     n = len(words)
     gold = Doc(
         nlp.vocab,
-        words=words,
-        tags=[f"T{len(word) % 4}" for word in words],
-        pos=[("NOUN", "VERB", "ADJ")[len(word) % 3] for word in words],
-        morphs=[("Number=Sing", "Number=Plur", "")[len(word) % 3] for word in words],
+        **helpers.make_annotations(words),
         lemmas=[word.lower().removesuffix("s") for word in words],
-        heads=[0 if i == 0 else i - 2 if i % 2 == 0 else i + 1 if i + 1 < n else i - 1 for i in range(n)],
-        deps=["ROOT" if i == 0 else ("dep", "obj")[i % 2] for i in range(n)],
     )
     links = {"Ada": "Q1", "London": "Q2"}
     labels = {"Ada": "PERSON", "London": "CITY"}

@@ -4,7 +4,7 @@ import bz2
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from spacy.cli.train import train as train_pipeline
 from spacy.language import Language
@@ -245,3 +245,19 @@ def compile_reference(
     save_skeleton(reference, workspace / "skeleton")
     assemble(workspace / "skeleton", artefact, reference.transformer.name, workspace / "pipeline")
     return workspace / "pipeline"
+
+
+def make_annotations(words: List[str]) -> Dict[str, List[Any]]:
+    """Make up tags, morphology and a tree for words.
+
+    RETURNS (Dict[str, List[Any]]): The words and their annotations, by the names that `Doc` takes.
+    """
+    n = len(words)
+    return {
+        "words": words,
+        "tags": [f"T{len(word) % 4}" for word in words],
+        "pos": [("NOUN", "VERB", "ADJ")[len(word) % 3] for word in words],
+        "morphs": [("Number=Sing", "Number=Plur", "")[len(word) % 3] for word in words],
+        "heads": [0 if i == 0 else i - 2 if i % 2 == 0 else i + 1 if i + 1 < n else i - 1 for i in range(n)],
+        "deps": ["ROOT" if i == 0 else ("dep", "obj")[i % 2] for i in range(n)],
+    }

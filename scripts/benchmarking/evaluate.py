@@ -59,8 +59,10 @@ def evaluate(
     for name, path in progress:
         progress.set_description(f"Evaluating {name}")
         found[name] = score(path, corpus, gpu)
-        annotations.append(annotate(spacy.load(path), docs))
-    found["compiled"]["calibration"] = measure_calibration(paths["compiled"], gold)
+        nlp = spacy.load(path)
+        annotations.append(annotate(nlp, docs))
+        if name == "compiled":
+            found[name]["calibration"] = measure_calibration(nlp, gold)
     found["agreement"] = compare(*annotations, docs, str(corpus))
     found["agreement"]["gold"] = sorted({kind for doc in docs for kind in collect(doc)})
     write_reports({metrics_dir / f"{name}.json": write_json(of_name) for name, of_name in found.items()})

@@ -1,10 +1,8 @@
 """Do entities with a confidence of 90% turn out right in 90% of cases?"""
 
-from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy
-import spacy
 from spacy.attrs import ENT_IOB
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -139,14 +137,13 @@ def describe_calibration(found: Found, temperature: float) -> Dict[str, Any]:
     }
 
 
-def measure_calibration(path: Path, gold: Sequence[Doc]) -> Optional[Dict[str, Any]]:
+def measure_calibration(nlp: Language, gold: Sequence[Doc]) -> Optional[Dict[str, Any]]:
     """Measure how well a compiled pipeline knows how sure it may be.
 
-    path (Path): Folder of the pipeline.
+    nlp (Language): The pipeline.
     gold (Sequence[Doc]): Annotated Docs.
     RETURNS (Optional[Dict[str, Any]]): See `describe_calibration`. None if it finds no entities, or gives no confidence.
     """
-    nlp = spacy.load(path)
     name = find_calibrated(nlp)
     if name is None:
         return None

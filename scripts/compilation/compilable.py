@@ -1,7 +1,8 @@
 """What the compilation has to know of a trained pipeline, whichever package its transformer is of."""
 
+import importlib.util
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Protocol
+from typing import Any, Dict, List, NamedTuple, Optional, Protocol
 
 from spacy.language import Language
 from spacy.pipeline import Pipe
@@ -71,6 +72,17 @@ class Compilable(Protocol):
 
     def write_segmentation(self, folder: Path) -> Segments:
         """Write what makes wordpieces of Docs, as `compiled_transformer.segmentation` reads it."""
+
+
+def why_missing(package: str, requirement: str) -> Optional[str]:
+    """Say why pipelines that need a package can't be loaded here, with what to do; None if they can.
+
+    package (str): Its name to import.
+    requirement (str): What pip installs.
+    """
+    if importlib.util.find_spec(package) is None:
+        return f'{package.replace("_", "-")}, which is not installed: pip install "{requirement}"'
+    return None
 
 
 def list_poolings(reference: Compilable) -> List[str]:

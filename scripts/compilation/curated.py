@@ -1,6 +1,5 @@
 """Trained pipelines of spacy-curated-transformers, the official ones of spaCy 3.7 and later among them."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -17,7 +16,7 @@ from ..compiled_transformer.component import FACTORY as COMPILED
 from ..compiled_transformer.piece_segmentation import PieceSegmentation
 from ..compiled_transformer.pieces import read_piece_encoder
 from ..compiled_transformer.wordpieces import Wordpieces
-from .compilable import Listener, Segments
+from .compilable import Listener, Segments, why_missing
 from .curated_encoder import convert_encoder, get_max_length
 from .curated_listeners import find_curated_listeners
 from .curated_pieces import describe_pieces
@@ -82,22 +81,8 @@ class CuratedReference:
 
 
 def why_not_curated() -> Optional[str]:
-    """Say why pipelines of spacy-curated-transformers can't be loaded here, with what to do.
-
-    RETURNS (Optional[str]): The reason, None if they can.
-    """
-    if importlib.util.find_spec(PACKAGE) is None:
-        return f'spacy-curated-transformers, which is not installed: pip install "{REQUIREMENT}"'
-    return None
-
-
-def check_curated(path: Path) -> None:
-    """Check that the package which the pipeline comes from is here.
-
-    RAISES (UserError): If it is not installed.
-    """
-    if why_not_curated():
-        raise UserError(f"The pipeline in {path} has a `{FACTORY}` of {why_not_curated()}.")
+    """Say why pipelines of spacy-curated-transformers can't be loaded here, see `why_missing`."""
+    return why_missing(PACKAGE, REQUIREMENT)
 
 
 def read_curated(path: Path, nlp: Language) -> CuratedReference:

@@ -1,6 +1,5 @@
 """Pipelines with a token classification model of transformers: `hf_token_pipe` of spacy-huggingface-pipelines."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -17,7 +16,7 @@ from ..compiled_transformer.overlapping_segmentation import OVERLAPPING, Overlap
 from ..compiled_transformer.token_classification import DEFAULT_CONFIG
 from ..compiled_transformer.token_classification import FACTORY as COMPILED
 from ..compiled_transformer.wordpieces import Wordpieces
-from .compilable import Listener, Segments
+from .compilable import Listener, Segments, why_missing
 from .export import get_max_length
 
 FACTORY = "hf_token_pipe"
@@ -90,19 +89,8 @@ class TokenPipeReference:
 
 
 def why_no_token_pipe() -> Optional[str]:
-    """Say why pipelines with a `hf_token_pipe` can't be loaded here, with what to do; None if they can."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        return f'spacy-huggingface-pipelines, which is not installed: pip install "{REQUIREMENT}"'
-    return None
-
-
-def check_token_pipe(path: Path) -> None:
-    """Check that the package which the pipeline comes from is here.
-
-    RAISES (UserError): If it is not installed.
-    """
-    if why_no_token_pipe():
-        raise UserError(f"The pipeline in {path} has a `{FACTORY}` of {why_no_token_pipe()}.")
+    """Say why pipelines with a `hf_token_pipe` can't be loaded here, see `why_missing`."""
+    return why_missing(PACKAGE, REQUIREMENT)
 
 
 def read_token_pipe(path: Path, nlp: Language) -> TokenPipeReference:

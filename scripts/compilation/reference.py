@@ -24,11 +24,11 @@ from ..compiled_transformer.windows import get_windows
 from ..compiled_transformer.wordpieces import Wordpieces
 from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
 from .curated import FACTORY as CURATED
-from .curated import check_curated, read_curated
+from .curated import read_curated, why_not_curated
 from .export import get_max_length
 from .fast_tokenizers import check_ids, make_fast, refuse
 from .huggingface import FACTORY as TOKEN_PIPE
-from .huggingface import check_token_pipe, read_token_pipe
+from .huggingface import read_token_pipe, why_no_token_pipe
 from .leftovers import find_own_transformers, join_names
 from .token_types import fold_token_types
 
@@ -114,10 +114,9 @@ def load_reference(path: Path) -> Compilable:
     if not (path / "config.cfg").is_file():
         raise UserError(f"There is no trained pipeline in {path}. Train one with `python -m spacy project run train`.")
     factories = [block.get("factory") for block in read_config(path).get("components", {}).values()]
-    if CURATED in factories:
-        check_curated(path)
-    if TOKEN_PIPE in factories:
-        check_token_pipe(path)
+    for factory, missing in ((CURATED, why_not_curated()), (TOKEN_PIPE, why_no_token_pipe())):
+        if factory in factories and missing:
+            raise UserError(f"The pipeline in {path} has a `{factory}` of {missing}.")
     try:
         nlp = spacy.load(path)
     except Exception as error:  # spaCy passes on whatever a component's own code raises.

@@ -73,4 +73,4 @@ def test_confidences_are_those_that_users_see(compiled_path, dev_corpus):
 
 
 def test_pipelines_without_confidence_are_not_measured(reference_path, dev_corpus):
-    assert measure_calibration(reference_path, read_docs(dev_corpus)) is None
+    assert measure_calibration(spacy.load(reference_path), read_docs(dev_corpus)) is None
