@@ -25,7 +25,9 @@ def serve_cli(
     pipeline: str = Arg(..., help="Folder of the compiled pipeline, or name of its installed package"),
     host: str = Opt("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for all of this machine's"),
     port: int = Opt(8000, "--port", "-p", min=0, max=65535, help="Port to listen on; 0 takes a free one"),
-    workers: int = Opt(1, "--workers", "-w", min=1, help="Loaded pipelines, which share the cores"),
+    workers: int = Opt(
+        1, "--workers", "-w", min=1, help="Loaded pipelines, which share the cores; another takes long texts"
+    ),
     gpus_per_worker: float = Opt(0, "--gpus-per-worker", min=0, help="GPUs of a worker, also a part; 0: the CPU"),
     encoder_only: bool = Opt(False, "--encoder-only", help="Answer token vectors, for the setting 'remote'"),
     batch_wordpieces: int = Opt(4096, "--batch-wordpieces", min=0, help="Most in a batch; 0 runs each request alone"),

@@ -66,14 +66,14 @@ def make_deberta_bpe(texts: List[str]) -> PreTrainedTokenizerFast:
     return transformers.DebertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS)
 
 
-def train_byte_level_bpe(texts: List[str], special: List[str]) -> Tokenizer:
+def train_byte_level_bpe(texts: List[str], special: List[str], vocab_size: int = VOCAB_SIZE) -> Tokenizer:
     """Train what GPT-2 has: pieces of UTF-8, the space before a word in its first one."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocab_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

@@ -25,6 +25,7 @@ ENVIRONMENT = {
 # (on Linux `ray.init` replaces 127.0.0.1 by the address in the network), and all of them, also those that Ray Serve
 # opens to the network nevertheless, to nobody without the token.
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+NICENESS = 15
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 
@@ -46,7 +47,7 @@ def import_ray(*, here: bool) -> Any:
 
 
 @contextlib.contextmanager
-def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None) -> Iterator[None]:
+def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None, niceness: int = NICENESS) -> Iterator[None]:
     """Run Ray on this machine as long as the block lasts; if this process has one, use that.
 
     Its token is in memory only. Without one Ray would write a token into the home folder, which from then on every
@@ -54,6 +55,7 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None) -> It
 
     object_store_memory (int): Bytes for what goes from one process to another.
     num_cpus (Optional[int]): CPUs that Ray counts with; by default those that it finds.
+    niceness (int): How much of the CPU its workers leave to others, as `os.nice` takes it; by default Ray's own.
     RAISES (UserError): If Ray is not installed, or does not start.
     """
     ray = import_ray(here=True)
@@ -63,7 +65,14 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None) -> It
     # The raylet and its workers inherit all of it.
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with (
-        environment({MODE: "token", TOKEN: secrets.token_hex(), "PYTHONPATH": python_path}),
+        environment(
+            {
+                MODE: "token",
+                TOKEN: secrets.token_hex(),
+                "PYTHONPATH": python_path,
+                "RAY_worker_niceness": str(niceness),
+            }
+        ),
         no_api_server(),
         initialized(
             "Ray does not start",

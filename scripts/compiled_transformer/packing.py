@@ -1,7 +1,8 @@
 """Wordpieces to what an engine takes: several windows in a row, told apart by segment numbers, with hardly any padding.
 
 A row may hold several windows because position ids start again in each, and because the graph lets a wordpiece attend to
-those of its own segment only. Rows of 64 wordpieces are as fast as any; longer ones cost more in attention.
+those of its own segment only. Rows of 64 wordpieces are as fast as any; longer ones cost more in attention. Windows that
+don't fit side by side into a row of 64, 128, 256 or 512, as those of strided windows, get rows of another length.
 """
 
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -18,6 +19,9 @@ ROW = 64  # Wordpieces of a row, if no window is longer
 STEP = 8  # Wordpieces to which the rows of little text are rounded up
 MOST_WORDPIECES = 1024  # In one call: more are not faster, and take more memory
 LITTLE_TEXT = 128  # Wordpieces for each thread, up to which each gets one row
+WASTE = 1.1  # Wordpieces with padding for each one without, above which rows of other lengths are tried
+# Wordpieces by which a row gets longer, for all of them to cost as much again. BERT-base's take 1,500, MiniLM's 430.
+ATTENTION = 800
 
 Row = List[int]  # Numbers of windows
 
@@ -100,17 +104,44 @@ def divide_evenly(lengths: Ints1d, n_rows: int) -> Iterator[Block]:
             yield Block(round_up(length, STEP), [row])
 
 
-def pack(lengths: Ints1d, longest: int) -> Iterator[Tuple[int, List[Row]]]:
+def pack(lengths: Ints1d, longest: int) -> List[Block]:
     """Pack windows into rows of 64 wordpieces, those that are longer into rows of 128, 256 and so on.
 
-    What is left in a row is filled with shorter windows: best fit decreasing, Johnson et al. 1974.
+    Every length costs time and memory when an engine first gets it, so there are few, unless too much is padding. Then
+    there are lengths between them, or the longest row is as long as the longest window: whichever costs least.
 
+    lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
     longest (int): Positions of the encoder; some encoders take no longer rows either.
-    YIELDS (Tuple[int, List[Row]]): The length of some rows, and the rows, the longest first.
+    RETURNS (List[Block]): The rows of each length, the longest first.
     """
-    row_lengths = [min(ROW, longest)]
-    while row_lengths[-1] < lengths.max():
-        row_lengths.append(min(2 * row_lengths[-1], longest))
+    most = int(lengths.max())
+    doubled = [ROW]
+    while doubled[-1] < most:
+        doubled.append(2 * doubled[-1])
+    blocks = fill_rows(lengths, [min(length, longest) for length in doubled])
+    if sum(length * len(rows) for length, rows in blocks) <= WASTE * int(lengths.sum()) or most <= ROW:
+        return blocks
+    between = sorted([*doubled, *(length * 3 // 4 for length in doubled[1:])])
+    between = [length for length in between if length < most] + [next(length for length in between if length >= most)]
+    tight = [*doubled[:-1], round_up(most, STEP)]
+    others = [fill_rows(lengths, [min(length, longest) for length in row_lengths]) for row_lengths in (between, tight)]
+    return min((blocks, *others), key=get_cost)
+
+
+def get_cost(blocks: List[Block]) -> float:
+    """Estimate what an engine takes for rows, in wordpieces of short ones."""
+    return sum(length * len(rows) * (1 + length / ATTENTION) for length, rows in blocks)
+
+
+def fill_rows(lengths: Ints1d, row_lengths: List[int]) -> List[Block]:
+    """Put each window into a row of the shortest length that takes it, or into what is left in a longer one.
+
+    Best fit decreasing, Johnson et al. 1974.
+
+    row_lengths (List[int]): Lengths of rows, in wordpieces, the shortest first. The last one takes every window.
+    RETURNS (List[Block]): The rows of each length, the longest first.
+    """
+    blocks: List[Block] = []
     waiting = numpy.argsort(-lengths, kind="stable").tolist()
     for row_length, shorter in zip(row_lengths[::-1], [*row_lengths[-2::-1], 0]):
         rows: List[Row] = []
@@ -129,8 +160,9 @@ def pack(lengths: Ints1d, longest: int) -> Iterator[Tuple[int, List[Row]]]:
             row.append(window)
             by_room.put(row, room - length)
         if rows:
-            yield row_length, rows
+            blocks.append(Block(row_length, rows))
         waiting = left
+    return blocks
 
 
 class RowsByRoom:

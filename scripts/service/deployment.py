@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle  # noqa: E402
 from ray.serve.schema import DeploymentStatus, LoggingConfig  # noqa: E402
 
 from ..common.console import UserError  # noqa: E402
+from ..compiled_transformer.cpu import available_cores  # noqa: E402
 from .front import BATCHES_PER_REPLICA, Front  # noqa: E402
 from .replica import Replica  # noqa: E402
 from .served_pipeline import ServedPipeline  # noqa: E402
@@ -24,6 +25,8 @@ from .settings import ServiceSettings  # noqa: E402
 NAME = "entities"
 OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a replica to the front.
 UNLIMITED = 1_000_000  # The front counts by itself.
+LONG_DOCUMENTS = "LongDocuments"
+LONG_NICENESS = 5  # A third of the others' share of the CPU where they want all of it, the rest of it where they don't.
 
 
 @contextlib.contextmanager
@@ -40,7 +43,7 @@ def run(
     """
     with contextlib.ExitStack() as stack:
         with inherited_block(blocked_signals):
-            stack.enter_context(run_ray_here(OBJECT_STORE))
+            stack.enter_context(run_ray_here(OBJECT_STORE, niceness=0))
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         gpus = ray.cluster_resources().get("GPU", 0)
         if settings.gpus_per_worker * settings.workers > gpus:
@@ -66,24 +69,35 @@ def inherited_block(signals: Sequence[signal.Signals]) -> Iterator[None]:
 def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) -> DeploymentHandle:
     """Start the replicas and the front.
 
+    Long documents have replicas of their own: a text that takes seconds would hold up all that come after it. On GPUs
+    they have not: one would need a GPU of its own.
+
     RETURNS (DeploymentHandle): The front, which listens. Its replicas have loaded the pipeline.
     RAISES (UserError): If they can't.
     """
     logs = LoggingConfig(log_level="ERROR", enable_access_log=False)
     serve.start(http_options=HTTPOptions(location="NoServer"), logging_config=logs)
-    # The engines' threads are divided by hand, so Ray has no cores to count.
-    replicas = serve.deployment(
+    gpus = settings.gpus_per_worker
+    make_replicas = serve.deployment(
         Replica,
-        num_replicas=settings.workers,
         max_constructor_retry_count=1,
         health_check_period_s=1,
         max_ongoing_requests=BATCHES_PER_REPLICA,
-        ray_actor_options={"num_cpus": 0, "num_gpus": settings.gpus_per_worker},
+        # The engines' threads are divided by hand, so Ray has no cores to count.
+        ray_actor_options={"num_cpus": 0, "num_gpus": gpus},
         logging_config=logs,
-    ).bind(pipeline, threads, settings.gpus_per_worker > 0, settings.encoder_only, settings.limits)
+    )
+    replicas = make_replicas.options(num_replicas=settings.workers).bind(
+        pipeline, threads, gpus > 0, settings.encoder_only, settings.limits
+    )
+    long_replicas = replicas
+    if settings.long_workers:
+        long_replicas = make_replicas.options(name=LONG_DOCUMENTS, num_replicas=settings.long_workers).bind(
+            pipeline, available_cores(), False, settings.encoder_only, settings.limits, LONG_NICENESS
+        )
     front = serve.deployment(
         Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}
-    ).bind(replicas, pipeline, settings)
+    ).bind(replicas, long_replicas, pipeline, settings)
     try:
         return serve.run(front, name=NAME, route_prefix=None)
     except RuntimeError as error:

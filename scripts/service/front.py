@@ -7,6 +7,7 @@ which takes more CPU time than a sentence takes in the pipeline. Here only a bat
 import asyncio
 import math
 import socket
+from functools import partial
 from typing import Any, List, Sequence
 
 import uvicorn
@@ -15,6 +16,7 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ReplicaState
 
+from ..common.texts import find_long_run
 from ..compiled_transformer.artefact import read_tokenizer
 from .api import make_app
 from .batcher import Batcher
@@ -31,7 +33,9 @@ GRACE = 5  # Seconds to send the last answers then.
 BACKLOG = 2048
 BATCHES_PER_REPLICA = 2  # One runs, the next one is there already.
 TEXTS_AT_ONCE = 8  # Whose wordpieces are counted; they take a hundred times the memory of a text.
-LONG = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
+MANY = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
+LONG_DOCUMENT = 2048  # Wordpieces of a document that runs where short ones don't wait for it.
+LONG_RUN = 500  # Characters without white space that make a document one: spaCy's tokenizer is quadratic in them.
 HEALTH_SECONDS = 5  # For Ray Serve to say how many replicas there are.
 
 
@@ -39,21 +43,33 @@ class Front:
     """Ray Serve runs it as a deployment with one replica.
 
     replicas (DeploymentHandle): The replicas.
+    long_replicas (DeploymentHandle): Those that run long documents; may be the same.
     pipeline (ServedPipeline): The pipeline that they have loaded.
     """
 
-    def __init__(self, replicas: DeploymentHandle, pipeline: ServedPipeline, settings: ServiceSettings) -> None:
+    def __init__(
+        self,
+        replicas: DeploymentHandle,
+        long_replicas: DeploymentHandle,
+        pipeline: ServedPipeline,
+        settings: ServiceSettings,
+    ) -> None:
         self.pipeline = pipeline
         self.settings = settings
         give_back_large_blocks()
         self.memory = Memory(settings.limits.memory)
         self.metrics = Metrics(lambda: self._waiting, lambda: self.memory.held)
-        self._waiting = 0
+        self._waiting = self._long_waiting = 0
         self._replicas = replicas
         with open(pipeline.tokenizer, "rb") as file_:
             self._tokenizer = read_tokenizer(file_.read())
-        slots = settings.workers * BATCHES_PER_REPLICA
-        self._batcher = Batcher(self._ask, settings.batch_wordpieces, slots, self.metrics)
+        self._batcher = self._long_batcher = self._make_batcher(replicas, settings.workers)
+        if settings.long_workers:
+            self._long_batcher = self._make_batcher(long_replicas, settings.long_workers)
+
+    def _make_batcher(self, replicas: DeploymentHandle, workers: int) -> Batcher:
+        slots = workers * BATCHES_PER_REPLICA
+        return Batcher(partial(self._ask, replicas), self.settings.batch_wordpieces, slots, self.metrics)
 
     async def reconfigure(self, _) -> None:
         """Open the port as soon as a replica is there. Ray Serve calls it at every start, also after a crash.
@@ -61,7 +77,7 @@ class Front:
         RAISES (OSError): If it can't be opened.
         """
         settings = self.settings
-        await self._ask([])
+        await self._ask(self._replicas, [])
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
         config = uvicorn.Config(
@@ -125,11 +141,20 @@ class Front:
             raise Refused(503, f"{self._waiting} requests are waiting already. Try again in a second.", BUSY)
 
     async def _run(self, documents: Sequence[Any], texts: List[str], share: Share) -> List[bytes]:
-        if sum(map(len, texts)) < LONG:
+        if sum(map(len, texts)) < MANY:
             lengths = self._count_wordpieces(texts)
         else:
             lengths = await asyncio.to_thread(self._count_wordpieces, texts)
-        return await self._batcher.run(documents, lengths, share.grow_answer)
+        is_long = max(lengths) > LONG_DOCUMENT or any(find_long_run(text, LONG_RUN) for text in texts)
+        if not is_long:
+            return await self._batcher.run(documents, lengths, share.grow_answer)
+        if self._long_waiting >= max(1, self.settings.limits.queue // 2):
+            raise Refused(503, f"{self._long_waiting} long texts are waiting already. Try again in a second.", BUSY)
+        self._long_waiting += 1
+        try:
+            return await self._long_batcher.run(documents, lengths, share.grow_answer)
+        finally:
+            self._long_waiting -= 1
 
     def _count_wordpieces(self, texts: List[str]) -> List[int]:
         lengths: List[int] = []
@@ -138,8 +163,8 @@ class Front:
             lengths.extend(map(len, self._tokenizer.encode_batch_fast(part, add_special_tokens=False)))
         return lengths
 
-    async def _ask(self, documents: List[Any]) -> List[bytes]:
+    async def _ask(self, replicas: DeploymentHandle, documents: List[Any]) -> List[bytes]:
         try:
-            return await self._replicas.run.remote(documents)
+            return await replicas.run.remote(documents)
         except AnswerTooLong as error:
             raise make_answer_refusal(self.memory.max_answer) from error

@@ -3,6 +3,7 @@
 import asyncio
 import faulthandler
 import json
+import os
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,9 +53,19 @@ class Replica:
     gpu (bool): Run the encoder on the GPU that Ray gave to this replica.
     encoder_only (bool): Load nothing after the transformer.
     limits (Limits): What a request may be.
+    niceness (int): How much of the CPU to leave to the others, as `os.nice` takes it.
     """
 
-    def __init__(self, pipeline: ServedPipeline, threads: int, gpu: bool, encoder_only: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        pipeline: ServedPipeline,
+        threads: int,
+        gpu: bool,
+        encoder_only: bool,
+        limits: Limits,
+        niceness: int = 0,
+    ) -> None:
+        os.nice(niceness)
         settings = {"threads": threads, **({"device": "cuda"} if gpu else {})}
         self.nlp = spacy.load(
             pipeline.name,

@@ -34,3 +34,11 @@ class ServiceSettings(NamedTuple):
     encoder_only: bool = False
     batch_wordpieces: int = 4096
     limits: Limits = Limits()
+
+    @property
+    def long_workers(self) -> int:
+        """Count the replicas that run nothing but long documents.
+
+        RETURNS (int): A fourth of the workers, at least one; on GPUs none, as each would need one of its own.
+        """
+        return 0 if self.gpus_per_worker else max(1, self.workers // 4)

@@ -71,6 +71,22 @@ def test_rows_have_the_lengths_that_their_windows_need(lengths):
         assert row_length == ROW or all(max(lengths[window] for window in row) > row_length // 2 for row in rows)
 
 
+@pytest.mark.parametrize(
+    "full, rest, share",
+    [
+        # As spacy-curated-transformers cuts Docs: all windows but the last ones have 144 pieces and two special ones.
+        (numpy.full(100, 146), (10, 140), 1.08),
+        # As spacy-transformers does: so many tokens, with different numbers of wordpieces.
+        (numpy.random.default_rng(1).normal(165, 8, 100).astype(int), (10, 160), 1.2),
+    ],
+)
+def test_padding_of_strided_windows_is_little(full, rest, share):
+    """Two of them don't fit into a row of 256, which would be 1.4 and 1.3 times as much."""
+    lengths = numpy.concatenate([full, numpy.random.default_rng(0).integers(*rest, 80)])
+    blocks = plan_blocks(lengths, 2, 1024, LONGEST)
+    assert sum(length * len(rows) for length, rows in blocks) <= share * lengths.sum()
+
+
 def test_padding_of_sentences_is_little():
     """Lengths of sentences: the share that best fit decreasing reaches on them."""
     lengths = numpy.clip(numpy.random.default_rng(0).normal(30, 12, 512).astype(int), 4, 100)

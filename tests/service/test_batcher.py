@@ -77,3 +77,27 @@ def test_long_text_before_a_short_one(small_service, texts):
     status, answer = small_service.post("/entities", {"texts": asked})
     assert status == 200
     assert answer["results"][1] == small_service.post("/entities", {"text": texts[0]})[1]
+
+
+def test_short_text_overtakes_a_long_one(small_service, texts):
+    """A long text has a replica of its own: the only worker answers the others meanwhile."""
+    long_text = " ".join(40 * texts)[:100_000]
+    first = send(small_service, {"text": long_text})
+    small_service.wait_for("requests_in_progress", 1)
+    assert small_service.post("/entities", {"text": texts[0]})[0] == 200
+    assert first.thread.is_alive()
+    status, answer = first.get()
+    assert status == 200
+    assert answer["entities"]
+
+
+def test_long_texts_leave_half_of_the_queue(small_service, texts):
+    """The queue takes two requests, one of them with a long text."""
+    long_text = " ".join(40 * texts)[:100_000]
+    before = small_service.read_metric("batch_requests_count")
+    first = send(small_service, {"text": long_text})
+    small_service.wait_for("batch_requests_count", before + 1)
+    status, answer = small_service.post("/entities", {"text": long_text})
+    assert status == 503
+    assert "long texts" in answer["error"]
+    assert first.get()[0] == 200
