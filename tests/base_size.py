@@ -28,8 +28,8 @@ from . import curated, encoders, helpers
 
 CORPUS = helpers.ROOT / "assets" / "wikiner-sample.bz2"
 VOCAB_SIZE = 8000
-STEPS = 60  # of training the heads, so that their annotations are not a matter of the last digit
-SENTENCES = 96  # to train them with
+STEPS = 200  # of training the heads, so that their annotations are not a matter of the last digit
+SENTENCES = 240  # to train them with
 BATCH = 12
 TEXT_SENTENCES = 10  # in one of the texts to compare and to measure
 

@@ -16,7 +16,6 @@ from ray.serve.handle import DeploymentHandle  # noqa: E402
 from ray.serve.schema import DeploymentStatus, LoggingConfig  # noqa: E402
 
 from ..common.console import UserError  # noqa: E402
-from ..compiled_transformer.cpu import available_cores  # noqa: E402
 from .front import BATCHES_PER_REPLICA, Front  # noqa: E402
 from .replica import Replica  # noqa: E402
 from .served_pipeline import ServedPipeline  # noqa: E402
@@ -26,7 +25,7 @@ NAME = "entities"
 OBJECT_STORE = 512 * 2**20  # Bytes, for token vectors on their way from a replica to the front.
 UNLIMITED = 1_000_000  # The front counts by itself.
 LONG_DOCUMENTS = "LongDocuments"
-LONG_NICENESS = 5  # A third of the others' share of the CPU where they want all of it, the rest of it where they don't.
+LONG_NICENESS = 10  # A tenth of the CPU where the others want all of it, and what they leave otherwise.
 
 
 @contextlib.contextmanager
@@ -93,7 +92,7 @@ def deploy(pipeline: ServedPipeline, settings: ServiceSettings, threads: int) ->
     long_replicas = replicas
     if settings.long_workers:
         long_replicas = make_replicas.options(name=LONG_DOCUMENTS, num_replicas=settings.long_workers).bind(
-            pipeline, available_cores(), False, settings.encoder_only, settings.limits, LONG_NICENESS
+            pipeline, threads, False, settings.encoder_only, settings.limits, LONG_NICENESS
         )
     front = serve.deployment(
         Front, max_ongoing_requests=UNLIMITED, ray_actor_options={"num_cpus": 0}, logging_config=logs, user_config={}

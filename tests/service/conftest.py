@@ -37,14 +37,14 @@ def service(compiled_path) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def small_service(compiled_path) -> Iterator[Service]:
     """One whose queue is short, and whose processes may be killed."""
     with Service(compiled_path, *SMALL) as service:
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def encoder_service(compiled_path) -> Iterator[Service]:
     with Service(compiled_path, "--encoder-only") as service:
         yield service
