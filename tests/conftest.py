@@ -31,11 +31,23 @@ settings.load_profile("project")
 WITH_RAY = ("tests/annotation/", "tests/service/", "tests/test_telemetry.py")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and all that start Ray, which takes a machine for its own.
+
+    Markers of groups would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, *_ = nodeid.partition("::")
+            return "ray" if file.startswith(WITH_RAY) else file
+
+    return FileScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and all that start Ray, which takes a machine for its own."""
-    for item in items:
-        file, *_ = item.nodeid.partition("::")
-        item.add_marker(pytest.mark.xdist_group("ray" if file.startswith(WITH_RAY) else file))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not helpers.has_gpu():
         for item in marked:

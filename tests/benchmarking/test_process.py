@@ -20,6 +20,7 @@ def test_more_characters_than_spacy_allows(compiled_path):
     assert result["words"] == 1_100
 
 
+@pytest.mark.slow
 def test_requests(reference_path, compiled_path):
     with PipelineProcess(reference_path) as reference:
         assert reference.architecture() == {"layers": 2, "width": 64, "intermediate": 128}

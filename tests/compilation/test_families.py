@@ -29,6 +29,9 @@ from .. import encoders, helpers
 FP32 = ("onnxruntime-fp32", "openvino-fp32", "torch-fp32")
 INT8 = ("onnxruntime-int8", "openvino-int8")
 N_CALIBRATION = 6  # Docs of train.
+# Calibrating takes seconds, and families of one kind are quantized alike.
+QUICK = ("bert", "roberta", "xlm-roberta")
+QUANTIZED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in encoders.FAMILIES]
 WINDOWS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 64, "stride": 48}
 ODD_TEXTS = [
     "",
@@ -125,7 +128,7 @@ def test_vectors_depend_on_context_and_position(get_family, name):
 
 
 @pytest.mark.parametrize("candidate", INT8)
-@pytest.mark.parametrize("name", encoders.FAMILIES)
+@pytest.mark.parametrize("name", QUANTIZED)
 def test_int8_is_close(get_family, gold, name, candidate):
     family = get_family(name)
     exact, nlp = family.compile(FP32[0]), family.compile(candidate)
@@ -143,7 +146,7 @@ def test_int8_is_close(get_family, gold, name, candidate):
     assert numpy.abs(expected - found).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", encoders.FAMILIES)
+@pytest.mark.parametrize("name", QUANTIZED)
 def test_int8_embeddings_stay_int8(get_family, name):
     """The table of a vocabulary is the largest part of a small encoder; as float32 it would take four times the memory."""
     files = get_family(name).compile("openvino-int8").get_pipe("transformer").encoder.read_files()

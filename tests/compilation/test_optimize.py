@@ -300,6 +300,7 @@ def test_untrained_reference_gives_a_warning(tiny_encoder, train_corpus, dev_cor
     assert find_entities(tmp_path / "compiled", dev_corpus) == find_entities(tmp_path / "untrained", dev_corpus)
 
 
+@pytest.mark.slow
 def test_what_is_best_in_latency_is_warmed_up(reference_path, train_corpus, dev_corpus, tmp_path, monkeypatch):
     make_quick(monkeypatch, [get_candidate("openvino-fp32")])
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
