@@ -31,11 +31,11 @@ VOCAB_SIZE = 8000
 STEPS = 200  # of training the heads, so that their annotations are not a matter of the last digit
 SENTENCES = 240  # to train them with
 BATCH = 12
-TEXT_SENTENCES = 10  # in one of the texts to compare and to measure
+TEXTS, TEXT_SENTENCES = 60, 10  # to compare and to measure
 
 
 def make_pipeline(kind: str, folder: Path, texts_path: Path) -> None:
-    """Save a pipeline, and the sample corpus as texts of ten sentences.
+    """Save a pipeline, and texts of ten sentences of the sample corpus.
 
     kind (str): `curated`, in the shape of en_core_web_trf, or `bert`, spacy-transformers with BERT-base and NER.
     folder (Path): The folder to write.
@@ -52,7 +52,7 @@ def make_pipeline(kind: str, folder: Path, texts_path: Path) -> None:
     if kind == "curated":
         add_rules(nlp)
     nlp.to_disk(folder)
-    starts = range(SENTENCES, len(texts), TEXT_SENTENCES)
+    starts = range(SENTENCES, SENTENCES + TEXTS * TEXT_SENTENCES, TEXT_SENTENCES)
     texts_path.write_text("".join(f"{' '.join(texts[i : i + TEXT_SENTENCES])}\n" for i in starts), encoding="utf8")
 
 
@@ -115,7 +115,9 @@ def make_bert(encoder: Path) -> Language:
 def make_example(nlp: Language, sentence: List) -> Example:
     words = [word for word, _, _ in sentence]
     tags = biluo_to_iob(iob_to_biluo([tag for _, _, tag in sentence]))
-    return Example(Doc(nlp.vocab, words=words), Doc(nlp.vocab, **helpers.make_annotations(words), ents=tags))
+    sent_starts = [True] + [False] * (len(words) - 1)
+    predicted = Doc(nlp.vocab, words=words, sent_starts=sent_starts)
+    return Example(predicted, Doc(nlp.vocab, **helpers.make_annotations(words), ents=tags))
 
 
 def train_heads(nlp: Language, examples: List[Example]) -> None:
@@ -140,10 +142,10 @@ def send_vectors(transformer: TrainablePipe, docs: List[Doc]) -> None:
     vectors = transformer.predict(docs)
     for listener in transformer.listeners:
         if isinstance(listener, TransformerListener):
-            listener.receive(listener.get_batch_id(docs), vectors, lambda gradients: None)
+            listener.receive(listener.get_batch_id(docs), vectors.doc_data, lambda gradients: docs)
         else:
             batch_id = ListenerStateUtils.calculate_batch_id(docs)
-            ListenerStateUtils.receive(listener, batch_id, vectors, lambda gradients, outputs_to_backprop: None)
+            ListenerStateUtils.receive(listener, batch_id, vectors, lambda gradients, outputs_to_backprop: docs)
 
 
 if __name__ == "__main__":
