@@ -25,7 +25,7 @@ ENVIRONMENT = {
 # (on Linux `ray.init` replaces 127.0.0.1 by the address in the network), and all of them, also those that Ray Serve
 # opens to the network nevertheless, to nobody without the token.
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-NICENESS = 15
+NICENESS = 15  # Of Ray's workers, unless told otherwise.
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 

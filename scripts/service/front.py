@@ -145,8 +145,7 @@ class Front:
             lengths = self._count_wordpieces(texts)
         else:
             lengths = await asyncio.to_thread(self._count_wordpieces, texts)
-        is_long = max(lengths) > LONG_DOCUMENT or any(find_long_run(text, LONG_RUN) for text in texts)
-        if not is_long:
+        if not self._is_long(texts, lengths):
             return await self._batcher.run(documents, lengths, share.grow_answer)
         if self._long_waiting >= max(1, self.settings.limits.queue // 2):
             raise Refused(503, f"{self._long_waiting} long texts are waiting already. Try again in a second.", BUSY)
@@ -155,6 +154,10 @@ class Front:
             return await self._long_batcher.run(documents, lengths, share.grow_answer)
         finally:
             self._long_waiting -= 1
+
+    def _is_long(self, texts: List[str], lengths: List[int]) -> bool:
+        has_run = self.pipeline.has_spacy_tokenizer and any(find_long_run(text, LONG_RUN) for text in texts)
+        return has_run or max(lengths) > LONG_DOCUMENT
 
     def _count_wordpieces(self, texts: List[str]) -> List[int]:
         lengths: List[int] = []

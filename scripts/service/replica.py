@@ -53,7 +53,7 @@ class Replica:
     gpu (bool): Run the encoder on the GPU that Ray gave to this replica.
     encoder_only (bool): Load nothing after the transformer.
     limits (Limits): What a request may be.
-    niceness (int): How much of the CPU to leave to the others, as `os.nice` takes it.
+    niceness (int): How much of the CPU to leave to others, as `os.nice` takes it.
     """
 
     def __init__(
@@ -65,13 +65,15 @@ class Replica:
         limits: Limits,
         niceness: int = 0,
     ) -> None:
-        os.nice(niceness)
+        # All that takes time runs in its thread, and so do the engine's threads, which inherit how nice it is.
+        self._executor = ThreadPoolExecutor(1, initializer=os.nice, initargs=(niceness,))
         settings = {"threads": threads, **({"device": "cuda"} if gpu else {})}
-        self.nlp = spacy.load(
+        self.nlp = self._executor.submit(
+            spacy.load,
             pipeline.name,
             config={f"components.{pipeline.transformer}.{key}": value for key, value in settings.items()},
             exclude=pipeline.others if encoder_only else [],
-        )
+        ).result()
         self.nlp.max_length = max(self.nlp.max_length, limits.characters)
         speed_up(self.nlp)
         self.transformer = self.nlp.get_pipe(pipeline.transformer)
@@ -79,8 +81,7 @@ class Replica:
         self._width = pipeline.width
         self._max_answer = Memory(limits.memory).max_answer
         self._run = self._encode if encoder_only else self._annotate
-        self._executor = ThreadPoolExecutor(1)
-        self._run(["A first text starts the engine."])
+        self._executor.submit(self._run, ["A first text starts the engine."]).result()
 
     async def run(self, documents: List[Document]) -> List[bytes]:
         """Answer a batch, after the one that is running.
