@@ -119,7 +119,7 @@ def test_commands_exist(page):
         elif command.module.startswith("scripts."):
             check_script(command)
         else:
-            assert command.module in ("pip", "pytest", "venv", "tests.kinds_table")
+            assert command.module in ("pip", "pytest", "venv", "tests.kinds_table", "tests.base_size")
 
 
 def test_commands_are_found():
