@@ -20,9 +20,8 @@ from spacy.util import fix_random_seed, load_model_from_config
 from spacy_curated_transformers.models.listeners import ListenerStateUtils
 from spacy_transformers.layers import TransformerListener
 from thinc.api import Adam, Config, Model
-from tokenizers import BertWordPieceTokenizer
 from tqdm import tqdm
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel
 
 from . import curated, encoders, helpers
 
@@ -100,13 +99,8 @@ def set_base_size(config: Config) -> None:
 
 def make_bert(encoder: Path) -> Language:
     """Make the project's default pipeline with an encoder of BERT-base's size."""
-    vocab = {piece: number for number, piece in enumerate(helpers.make_vocabulary(CORPUS, VOCAB_SIZE))}
-    tokenizer = BertTokenizerFast(
-        tokenizer_object=BertWordPieceTokenizer(vocab, lowercase=False)._tokenizer,
-        do_lower_case=False,
-        model_max_length=512,
-    )
-    BertModel(BertConfig(vocab_size=len(vocab))).save_pretrained(encoder)
+    tokenizer = helpers.make_tokenizer(CORPUS, VOCAB_SIZE, max_length=512)
+    BertModel(BertConfig(vocab_size=len(tokenizer))).save_pretrained(encoder)
     tokenizer.save_pretrained(encoder)
     config = encoders.make_config(encoder)
     return load_model_from_config(config, auto_fill=True)

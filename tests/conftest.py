@@ -37,12 +37,11 @@ def pytest_xdist_make_scheduler(config, log):
 
     Markers of groups would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.
     """
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadFileScheduling
 
-    class FileScheduling(LoadScopeScheduling):
+    class FileScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file, *_ = nodeid.partition("::")
-            return "ray" if file.startswith(WITH_RAY) else file
+            return "ray" if nodeid.startswith(WITH_RAY) else super()._split_scope(nodeid)
 
     return FileScheduling(config, log)
 

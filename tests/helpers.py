@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCAB_SIZE = 1500
 MAX_LENGTH = 256  # Wordpieces; the Docs of the sample stay below it.
 
 
@@ -96,18 +97,12 @@ def annotate_with_reference(nlp: Language, docs: List[Doc]) -> List[Doc]:
 def make_encoder(corpus: Path, folder: Path, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
     """Save a random BERT, and a WordPiece tokenizer with the vocabulary of a corpus."""
     import torch
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    vocab = {piece: number for number, piece in enumerate(make_vocabulary(corpus))}
-    tokenizer = BertTokenizerFast(
-        tokenizer_object=BertWordPieceTokenizer(vocab, lowercase=False)._tokenizer,
-        do_lower_case=False,
-        model_max_length=MAX_LENGTH,
-    )
+    tokenizer = make_tokenizer(corpus)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocab),
+        vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=layers,
@@ -118,7 +113,23 @@ def make_encoder(corpus: Path, folder: Path, *, width: int = 64, layers: int = 2
     tokenizer.save_pretrained(folder)
 
 
-def make_vocabulary(corpus: Path, size: int = 1500) -> List[str]:
+def make_tokenizer(corpus: Path, size: int = VOCAB_SIZE, max_length: int = MAX_LENGTH) -> Any:
+    """Make a WordPiece tokenizer with the vocabulary of a corpus.
+
+    RETURNS (transformers.BertTokenizerFast): The tokenizer.
+    """
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
+
+    vocab = {piece: number for number, piece in enumerate(make_vocabulary(corpus, size))}
+    return BertTokenizerFast(
+        tokenizer_object=BertWordPieceTokenizer(vocab, lowercase=False)._tokenizer,
+        do_lower_case=False,
+        model_max_length=max_length,
+    )
+
+
+def make_vocabulary(corpus: Path, size: int = VOCAB_SIZE) -> List[str]:
     """Take the most frequent words and endings of a corpus as wordpieces.
 
     The trainer of `tokenizers` breaks ties by chance, and with another vocabulary each time nothing else would be

@@ -25,7 +25,6 @@ ENVIRONMENT = {
 # (on Linux `ray.init` replaces 127.0.0.1 by the address in the network), and all of them, also those that Ray Serve
 # opens to the network nevertheless, to nobody without the token.
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-NICENESS = 15  # Of Ray's workers, unless told otherwise.
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 
@@ -47,7 +46,9 @@ def import_ray(*, here: bool) -> Any:
 
 
 @contextlib.contextmanager
-def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None, niceness: int = NICENESS) -> Iterator[None]:
+def run_ray_here(
+    object_store_memory: int, num_cpus: Optional[int] = None, niceness: Optional[int] = None
+) -> Iterator[None]:
     """Run Ray on this machine as long as the block lasts; if this process has one, use that.
 
     Its token is in memory only. Without one Ray would write a token into the home folder, which from then on every
@@ -55,7 +56,7 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None, nicen
 
     object_store_memory (int): Bytes for what goes from one process to another.
     num_cpus (Optional[int]): CPUs that Ray counts with; by default those that it finds.
-    niceness (int): How much of the CPU its workers leave to others, as `os.nice` takes it; by default Ray's own.
+    niceness (int): How much of the CPU its workers leave to others, as `os.nice` takes it; by default what Ray is told or has.
     RAISES (UserError): If Ray is not installed, or does not start.
     """
     ray = import_ray(here=True)
@@ -64,15 +65,9 @@ def run_ray_here(object_store_memory: int, num_cpus: Optional[int] = None, nicen
         return
     # The raylet and its workers inherit all of it.
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    priority = {} if niceness is None else {"RAY_worker_niceness": str(niceness)}
     with (
-        environment(
-            {
-                MODE: "token",
-                TOKEN: secrets.token_hex(),
-                "PYTHONPATH": python_path,
-                "RAY_worker_niceness": str(niceness),
-            }
-        ),
+        environment({MODE: "token", TOKEN: secrets.token_hex(), "PYTHONPATH": python_path, **priority}),
         no_api_server(),
         initialized(
             "Ray does not start",

@@ -5,6 +5,7 @@ those of its own segment only. Rows of 64 wordpieces are as fast as any; longer 
 don't fit side by side into a row of 64, 128, 256 or 512, as those of strided windows, get rows of another length.
 """
 
+from bisect import bisect_left
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
@@ -118,14 +119,13 @@ def pack(lengths: Ints1d, longest: int) -> List[Block]:
     doubled = [ROW]
     while doubled[-1] < most:
         doubled.append(2 * doubled[-1])
-    blocks = fill_rows(lengths, [min(length, longest) for length in doubled])
-    if sum(length * len(rows) for length, rows in blocks) <= WASTE * int(lengths.sum()) or most <= ROW:
+    blocks = fill_rows(lengths, doubled, longest)
+    if most <= ROW or sum(length * len(rows) for length, rows in blocks) <= WASTE * int(lengths.sum()):
         return blocks
     between = sorted([*doubled, *(length * 3 // 4 for length in doubled[1:])])
-    between = [length for length in between if length < most] + [next(length for length in between if length >= most)]
+    between = between[: bisect_left(between, most) + 1]
     tight = [*doubled[:-1], round_up(most, STEP)]
-    others = [fill_rows(lengths, [min(length, longest) for length in row_lengths]) for row_lengths in (between, tight)]
-    return min((blocks, *others), key=get_cost)
+    return min((blocks, fill_rows(lengths, between, longest), fill_rows(lengths, tight, longest)), key=get_cost)
 
 
 def get_cost(blocks: List[Block]) -> float:
@@ -133,14 +133,16 @@ def get_cost(blocks: List[Block]) -> float:
     return sum(length * len(rows) * (1 + length / ATTENTION) for length, rows in blocks)
 
 
-def fill_rows(lengths: Ints1d, row_lengths: List[int]) -> List[Block]:
+def fill_rows(lengths: Ints1d, row_lengths: List[int], longest: int) -> List[Block]:
     """Put each window into a row of the shortest length that takes it, or into what is left in a longer one.
 
     Best fit decreasing, Johnson et al. 1974.
 
     row_lengths (List[int]): Lengths of rows, in wordpieces, the shortest first. The last one takes every window.
+    longest (int): Positions of the encoder: no row is longer.
     RETURNS (List[Block]): The rows of each length, the longest first.
     """
+    row_lengths = [min(length, longest) for length in row_lengths]
     blocks: List[Block] = []
     waiting = numpy.argsort(-lengths, kind="stable").tolist()
     for row_length, shorter in zip(row_lengths[::-1], [*row_lengths[-2::-1], 0]):

@@ -156,8 +156,9 @@ class Front:
             self._long_waiting -= 1
 
     def _is_long(self, texts: List[str], lengths: List[int]) -> bool:
-        has_run = self.pipeline.has_spacy_tokenizer and any(find_long_run(text, LONG_RUN) for text in texts)
-        return has_run or max(lengths) > LONG_DOCUMENT
+        if max(lengths) > LONG_DOCUMENT:
+            return True
+        return self.pipeline.has_spacy_tokenizer and any(find_long_run(text, LONG_RUN) for text in texts)
 
     def _count_wordpieces(self, texts: List[str]) -> List[int]:
         lengths: List[int] = []
