@@ -23,7 +23,7 @@ from .cpu import get_threads
 from .engines import Engine, make_inputs, start_engine
 from .manifest import read_manifest
 from .observation import Observer
-from .processes import LOCK, Engines
+from .processes import GATE, LOCK, Engines
 from .remote import RemoteEncoder, get_encoder_id
 from .segmentation import Segmentation, read_segmentation
 from .wordpieces import Wordpieces
@@ -165,7 +165,7 @@ class CompiledEncoder(Shim):
 
         def start() -> Engine:
             shared = self._engines.get(manifest["engine"], ("shared", device), dict)
-            return start_engine(manifest, files, *settings, shared)
+            return GATE.guard(start_engine(manifest, files, *settings, shared))
 
         return self._engines.get(manifest["engine"], settings, start)
 

@@ -10,6 +10,48 @@ LOCK = threading.RLock()  # Engines of all encoders are started one after the ot
 INHERITED: Set[str] = set()  # Kinds of engines that were running when this process was forked
 
 
+class ForkGate:
+    """Make a fork wait for the calls of engines that run: what they lock inside would stay locked in the child for ever."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._threads: Set[int] = set()  # That are in a call
+        self._closed = False
+
+    def guard(self, engine: Callable) -> Callable:
+        """Wrap an engine, so that a fork waits for its calls."""
+
+        def run(*arguments: Any) -> Any:
+            thread = threading.get_ident()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._closed)
+                self._threads.add(thread)
+            try:
+                return engine(*arguments)
+            finally:
+                with self._changed:
+                    self._threads.discard(thread)
+                    self._changed.notify_all()
+
+        return run
+
+    def close(self) -> None:
+        """Wait for the calls of other threads, and let none start."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._threads - {threading.get_ident()})
+
+    def open(self) -> None:
+        """Let calls start."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+    def open_in_child(self) -> None:
+        """Forget the calls and the lock of the parent's threads, which were not forked."""
+        self.__init__()  # type: ignore[misc]
+
+
 class Engines:
     """What runs one encoder in this process, started when it is first needed."""
 
@@ -53,16 +95,29 @@ class Engines:
 
 
 ALL: "weakref.WeakSet[Engines]" = weakref.WeakSet()
+GATE = ForkGate()
 
 
-def release_in_child() -> None:
+def before_fork() -> None:
+    """Wait for an engine that is just being started, and for those that compute."""
+    LOCK.acquire()
+    GATE.close()
+
+
+def after_in_parent() -> None:
+    """Let all go on."""
+    GATE.open()
+    LOCK.release()
+
+
+def after_in_child() -> None:
     """Let a forked process start engines of its own."""
     for engines in list(ALL):
         engines.leave_to_parent()
+    GATE.open_in_child()
     # As Python's own modules do it. It need not be taken: a program in C may fork with only this hook.
     LOCK._at_fork_reinit()  # type: ignore[attr-defined]
 
 
-# A fork waits for an engine that is just being started: the lock, and what the engine itself locks, would stay taken.
 if hasattr(os, "register_at_fork"):  # Not on Windows
-    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=release_in_child)
+    os.register_at_fork(before=before_fork, after_in_parent=after_in_parent, after_in_child=after_in_child)

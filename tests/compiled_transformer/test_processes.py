@@ -96,6 +96,49 @@ print(json.dumps(exits))
 """
 
 
+FORK_IN_A_CALL = """
+import os, threading
+import spacy
+from scripts import compiled_transformer
+
+path, text = json.load(sys.stdin)
+computes, forks, finished = threading.Event(), threading.Event(), []
+encoder_module = sys.modules["scripts.compiled_transformer.encoder"]
+start = encoder_module.start_engine
+
+def start_slow_engine(*arguments):
+    engine = start(*arguments)
+
+    def run(inputs):
+        computes.set()
+        forks.wait()
+        found = engine(inputs)
+        finished.append(True)
+        return found
+
+    return run
+
+encoder_module.start_engine = start_slow_engine
+nlp = spacy.load(path)
+thread = threading.Thread(target=nlp, args=(text,))
+thread.start()
+computes.wait()
+os.register_at_fork(before=forks.set)  # It is called before those that were registered sooner.
+process = os.fork()
+if process == 0:
+    os._exit(0 if finished else 1)
+_, status = os.waitpid(process, 0)
+thread.join()
+print(json.dumps([status, len(nlp(text).ents)]))
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fork_waits_for_the_engine(paths, texts, expected, tmp_path, engine):
+    """A lock that was taken inside an engine would stay taken in the child."""
+    assert run_here(tmp_path, FORK_IN_A_CALL, [str(paths[engine]), texts[0]]) == [0, len(expected[0].ents)]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_first_calls_by_two_threads_at_once(paths, tmp_path, engine):
     """OpenVINO's Python layer hung in one of five processes."""
