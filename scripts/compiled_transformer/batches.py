@@ -1,7 +1,7 @@
 """Wordpieces to what an engine takes: windows of similar length in micro-batches, padded to the longest."""
 
 import math
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy
 from thinc.types import Ints1d, Ints2d
@@ -22,12 +22,20 @@ class Batch(NamedTuple):
     index: Ints2d  # (n_rows, length), number of each wordpiece, -1 for padding
 
 
-def make_padded_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any]) -> List[Batch]:
+def make_padded_batches(
+    wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any], fixed_lengths: Sequence[int] = ()
+) -> List[Batch]:
     """Put each window into a row of its own.
 
     manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     settings (Dict[str, Any]): The component's.
+    fixed_lengths (Sequence[int]): See `choose_length`.
     """
+    if len(wordpieces.lengths) == 1:
+        window = numpy.zeros(1, dtype="int64")
+        longest = manifest["max_length"]
+        length = choose_length(int(wordpieces.lengths[0]), settings, longest, LENGTH_STEP, fixed_lengths)
+        return [pad(wordpieces, window, length, manifest["pad_id"])]
     most = get_most(settings)
     budget = get_budget(wordpieces, settings)
     return [
@@ -50,6 +58,20 @@ def make_exact_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], setting
         parts = (windows[start : start + step] for start in range(0, len(windows), step))
         batches.extend(pad(wordpieces, part, length, manifest["pad_id"]) for part in parts)
     return batches
+
+
+def choose_length(length: int, settings: Dict[str, Any], longest: int, step: int, fixed_lengths: Sequence[int]) -> int:
+    """Choose how long the row of a single window is.
+
+    length (int): Wordpieces of the window.
+    settings (Dict[str, Any]): The component's. Its "warm_up_lengths" are taken where there is little padding.
+    longest (int): Positions of the encoder.
+    step (int): Wordpieces to round up to, so that there are few lengths.
+    fixed_lengths (Sequence[int]): Lengths to be taken even if they are much longer: their engines take no other shape.
+    """
+    ready = [other for other in settings["warm_up_lengths"] if length <= other < length + LENGTH_STEP]
+    fixed = [other for other in (*ready, *fixed_lengths) if length <= other <= longest]
+    return min(fixed or [round_up(length, step), longest])
 
 
 def get_most(settings: Dict[str, Any]) -> int:

@@ -6,13 +6,13 @@ don't fit side by side into a row of 64, 128, 256 or 512, as those of strided wi
 """
 
 from bisect import bisect_left
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from thinc.types import Ints1d
 
 from .artefact import PACKED_INPUTS
-from .batches import LENGTH_STEP, Batch, round_up
+from .batches import Batch, choose_length, round_up
 from .cpu import get_threads
 from .wordpieces import Wordpieces
 
@@ -34,11 +34,14 @@ class Block(NamedTuple):
     rows: List[Row]
 
 
-def make_packed_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any]) -> List[Batch]:
+def make_packed_batches(
+    wordpieces: Wordpieces, manifest: Dict[str, Any], settings: Dict[str, Any], fixed_lengths: Sequence[int] = ()
+) -> List[Batch]:
     """Put several windows into each row.
 
     manifest (Dict[str, Any]): Says the encoder's "max_length" in positions and the "pad_id" of the padding wordpiece.
     settings (Dict[str, Any]): The component's.
+    fixed_lengths (Sequence[int]): See `choose_length`.
     """
     threads = get_threads(settings) if settings["device"] == "cpu" else 1
     most = settings["batch_wordpieces"]
@@ -46,23 +49,10 @@ def make_packed_batches(wordpieces: Wordpieces, manifest: Dict[str, Any], settin
         most = min(most, MOST_WORDPIECES)
     lengths = wordpieces.lengths
     if len(lengths) == 1:
-        blocks = [Block(choose_length(int(lengths[0]), settings["warm_up_lengths"], manifest["max_length"]), [[0]])]
+        blocks = [Block(choose_length(int(lengths[0]), settings, manifest["max_length"], STEP, fixed_lengths), [[0]])]
     else:
         blocks = plan_blocks(lengths, threads, most, manifest["max_length"])
     return [fill(wordpieces, block, manifest["pad_id"], manifest.get("padding_position")) for block in blocks]
-
-
-def choose_length(length: int, ready: List[int], longest: int) -> int:
-    """Choose how long the row of a single window is.
-
-    length (int): Wordpieces of the window.
-    ready (List[int]): Lengths that an engine was started for.
-    longest (int): Positions of the encoder.
-    """
-    rounded = min(round_up(length, STEP), longest)
-    return min(
-        [rounded, *(other for other in ready if rounded <= other < length + LENGTH_STEP)], key=lambda n: n not in ready
-    )
 
 
 def plan_blocks(lengths: Ints1d, threads: int, most: int, longest: int) -> List[Block]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scripts.compiled_transformer.batches import (
     LENGTH_STEP,
     MOST_WORDPIECES,
+    choose_length,
     get_fine_step,
     group_windows,
     make_padded_batches,
@@ -82,9 +83,28 @@ def test_padded_batches_on_a_cpu_are_never_large():
 @given(pieces(), st.integers(1, 200))
 def test_padded_batches_are_within_the_budget(drawn, budget):
     whole = drawn.wordpieces
-    settings = {"batch_wordpieces": budget, "threads": 1, "device": "cpu"}
+    settings = {"batch_wordpieces": budget, "threads": 1, "device": "cpu", "warm_up_lengths": []}
     batches = make_padded_batches(whole, {"max_length": 512, "pad_id": 0}, settings)
     assert sorted(number for batch in batches for number in batch.index.ravel() if number >= 0) == list(
         range(len(whole.ids))
     )
     assert all(batch.index.size <= budget or len(batch.index) == 1 for batch in batches)
+
+
+@pytest.mark.parametrize(
+    "length, ready, fixed, chosen",
+    [
+        (9, [], (), 16),
+        (17, [], (), 24),
+        (50, [], (), 50),  # The encoder has no more positions.
+        (9, [16, 48], (), 16),
+        (33, [16, 48], (), 48),
+        (25, [16, 48], (), 32),  # 48 would be much padding.
+        (3, [], (32, 64), 32),
+        (32, [], (32, 64), 32),
+        (33, [], (32, 64), 40),  # 64 are more than there are positions.
+        (9, [16], (32,), 16),
+    ],
+)
+def test_length_of_a_single_window(length, ready, fixed, chosen):
+    assert choose_length(length, {"warm_up_lengths": ready}, 50, 8, fixed) == chosen

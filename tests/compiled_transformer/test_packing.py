@@ -9,7 +9,6 @@ from scripts.compiled_transformer.packing import (
     LITTLE_TEXT,
     ROW,
     STEP,
-    choose_length,
     make_packed_batches,
     pack,
     plan_blocks,
@@ -107,9 +106,3 @@ def test_encoder_with_few_positions_gets_short_rows():
     rows = dict(pack(lengths, longest=50))
     assert list(rows) == [50] and sum(map(len, rows[50])) == 4
     assert all(length <= 50 for length, _ in plan_blocks(lengths, 1, 1024, longest=50))
-    assert choose_length(50, [], longest=50) == 50
-
-
-@pytest.mark.parametrize("length, chosen", [(9, 16), (15, 16), (25, 32), (33, 48), (41, 48), (65, 72)])
-def test_single_window_takes_a_length_that_is_ready(length, chosen):
-    assert choose_length(length, ready=[16, 48], longest=LONGEST) == chosen
