@@ -5,6 +5,7 @@ python -m tests.base_size bert FOLDER TEXTS
 """
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import List
 
@@ -33,22 +34,27 @@ BATCH = 12
 TEXTS, TEXT_SENTENCES = 60, 10  # to compare and to measure
 
 
-def make_pipeline(kind: str, folder: Path, texts_path: Path) -> None:
+class Kind(str, Enum):
+    curated = "curated"  # In the shape of en_core_web_trf
+    bert = "bert"  # spacy-transformers with BERT-base and NER
+
+
+def make_pipeline(kind: Kind, folder: Path, texts_path: Path) -> None:
     """Save a pipeline, and texts of ten sentences of the sample corpus.
 
-    kind (str): `curated`, in the shape of en_core_web_trf, or `bert`, spacy-transformers with BERT-base and NER.
+    kind (Kind): What it is.
     folder (Path): The folder to write.
     texts_path (Path): The file to write, a text a line.
     """
     sentences = list(helpers.read_sentences(CORPUS))
     texts = [" ".join(word for word, _, _ in sentence) for sentence in sentences]
     fix_random_seed(0)
-    if kind == "curated":
+    if kind is Kind.curated:
         nlp = make_curated(texts)
     else:
         nlp = make_bert(folder.with_name(f"{folder.name}-encoder"))
     train_heads(nlp, [make_example(nlp, sentence) for sentence in sentences[:SENTENCES]])
-    if kind == "curated":
+    if kind is Kind.curated:
         add_rules(nlp)
     nlp.to_disk(folder)
     starts = range(SENTENCES, SENTENCES + TEXTS * TEXT_SENTENCES, TEXT_SENTENCES)

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import List
 
 import pytest
 
@@ -54,6 +55,11 @@ def test_full_queue_and_clients_that_go_away(small_service, long_request, texts)
     assert small_service.post("/entities", {"text": texts[1]})[0] == 200
 
 
+def make_long(texts: List[str], characters: int) -> str:
+    """Make one text of many."""
+    return " ".join(40 * texts)[:characters]
+
+
 def test_long_text_is_not_overtaken_for_ever(service, texts):
     """It fills a batch alone, and there are always short ones that would fit better."""
     is_answered = threading.Event()
@@ -66,7 +72,7 @@ def test_long_text_is_not_overtaken_for_ever(service, texts):
         try:
             short = [executor.submit(ask, number) for number in range(16)]
             service.wait_for("requests_in_progress", 8)
-            assert service.post("/entities", {"text": " ".join(10 * texts)[:20000]})[0] == 200
+            assert service.post("/entities", {"text": make_long(texts, 20_000)})[0] == 200
         finally:
             is_answered.set()
     assert not any(future.exception() for future in short)
@@ -74,7 +80,7 @@ def test_long_text_is_not_overtaken_for_ever(service, texts):
 
 def test_long_text_before_a_short_one(small_service, texts):
     """More than a batch holds: it goes alone, and what comes after it, in its request or another, is answered."""
-    asked = [" ".join(10 * texts)[:20000], texts[0]]
+    asked = [make_long(texts, 20_000), texts[0]]
     status, answer = small_service.post("/entities", {"texts": asked})
     assert status == 200
     assert answer["results"][1] == small_service.post("/entities", {"text": texts[0]})[1]
@@ -82,7 +88,7 @@ def test_long_text_before_a_short_one(small_service, texts):
 
 def test_short_text_overtakes_a_long_one(small_service, texts):
     """A long text has a replica of its own: the only worker answers the others meanwhile."""
-    long_text = " ".join(40 * texts)[:100_000]
+    long_text = make_long(texts, 100_000)
     first = send(small_service, {"text": long_text})
     small_service.wait_for("requests_in_progress", 1)
     assert small_service.post("/entities", {"text": texts[0]})[0] == 200
@@ -94,7 +100,7 @@ def test_short_text_overtakes_a_long_one(small_service, texts):
 
 def test_long_texts_leave_half_of_the_queue(small_service, texts):
     """The queue takes two requests, one of them with a long text."""
-    long_text = " ".join(40 * texts)[:100_000]
+    long_text = make_long(texts, 100_000)
     before = small_service.read_metric("batch_requests_count")
     first = send(small_service, {"text": long_text})
     small_service.wait_for("batch_requests_count", before + 1)
