@@ -1,11 +1,14 @@
 """Run code in a Python of its own, as on a machine where some of what is installed here is not."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Iterator, Sequence
+
+import pytest
 
 TRAINING = (
     "torch",
@@ -51,6 +54,18 @@ def isolate(folder: Path, blocked: Sequence[str], places: Sequence[Path] = ()) -
     # Without what the tests set to be quick, which would hide a hang.
     environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
     return {**environment, "PYTHONPATH": os.pathsep.join(map(str, (site, *places)))}
+
+
+@contextlib.contextmanager
+def start_without(folder: Path, blocked: Sequence[str]) -> Iterator[None]:
+    """Let processes that are started meanwhile be as on a machine where packages are not installed.
+
+    folder (Path): For files that it takes.
+    blocked (Sequence[str]): The packages.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", isolate(folder, blocked)["PYTHONPATH"])
+        yield
 
 
 def run_isolated(

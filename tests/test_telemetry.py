@@ -95,7 +95,7 @@ def test_optimize_phones_nobody(reference_path, dev_corpus, watched):
 @pytest.mark.slow
 def test_annotate_phones_nobody(openvino_path, watched):
     pytest.importorskip("ray")
-    watch = Watch(watched, [TEMPORARY])
+    watch = Watch(watched, [TEMPORARY], blocked=TRAINING)
     (watched / "texts.txt").write_text("Ada met Karl in Bergen .\n" * 20)
     run(watch, "-m", "scripts.annotate", openvino_path, watched / "texts.txt", watched / "rows.jsonl")
     assert watch.read() == []
@@ -104,7 +104,7 @@ def test_annotate_phones_nobody(openvino_path, watched):
 @pytest.mark.slow
 def test_serve_phones_nobody(openvino_path, watched):
     pytest.importorskip("ray")
-    watch = Watch(watched, [TEMPORARY])
+    watch = Watch(watched, [TEMPORARY], blocked=TRAINING)
     with Service(openvino_path, **watch.environment) as service:
         status, _ = service.post("/entities", {"text": "Ada met Karl in Bergen ."})
         assert status == 200

@@ -24,6 +24,8 @@ from wasabi import msg
 
 from ..common.console import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
+from .core_times import read_core_times
+from .memory import STEPS, give_back_memory
 from .parameters import has_finite_gradients, walk_parameters
 from .progress import Progress, describe_drop
 from .ranks import OneProcess, digest_weights
@@ -95,6 +97,8 @@ class Trainer:
                 if batch is None:
                     break
                 self.update(batch)
+                if self.progress.step % STEPS == 0:
+                    give_back_memory()
                 self.progress.seconds += perf_counter() - started
                 log_step(self.evaluate() if self.progress.step % self.training["eval_frequency"] == 0 else None)
                 self.progress.step += 1
@@ -247,13 +251,14 @@ class Trainer:
             shutil.copytree(self.checkpoint / MODEL_BEST, self.output_dir / MODEL_BEST)
 
     def start_log(self) -> Tuple[Callable, Callable]:
-        """Start the config's logger, with a line of the speed after each evaluation, and a warning after a bad one.
+        """Start the config's logger, with a line of the speed after each evaluation, and what is wrong with it.
 
         RETURNS (Tuple[Callable, Callable]): What logs a step, and what ends the log.
         """
         print(f"Pipeline: {', '.join(self.nlp.pipe_names)}. Trained: {', '.join(self.components)}.")
         with self.nlp.select_pipes(disable=self.frozen):
             log_step, finish_log = self.training["logger"](self.nlp, sys.stdout, sys.stderr)
+        times = [read_core_times()]
 
         def log_step_and_speed(info: Optional[Dict[str, Any]]) -> None:
             log_step(info)
@@ -264,9 +269,10 @@ class Trainer:
                     f"{now['seconds']:,.0f} s of training",
                     flush=True,
                 )
-                problem = describe_drop(self.progress.results)
-                if problem:
-                    msg.warn(problem)
+                times.append(read_core_times())
+                for problem in (describe_drop(self.progress.results), times[-1].describe_waiting(times[-2])):
+                    if problem:
+                        msg.warn(problem)
 
         return log_step_and_speed, finish_log
 

@@ -1,5 +1,7 @@
 """A corpus, what plain spaCy finds in it, and Ray on this machine."""
 
+from typing import Iterator
+
 import pytest
 import spacy
 import srsly
@@ -7,8 +9,16 @@ import srsly
 from scripts.annotation.settings import PoolSettings
 
 from .. import helpers
+from ..isolation import TRAINING, start_without
 
 # `runs` imports pyarrow, which comes with Ray: tests that need it are skipped without it.
+
+
+@pytest.fixture(scope="package", autouse=True)
+def deployed(tmp_path_factory) -> Iterator[None]:
+    """`annotate` runs where torch is not installed, which takes each process seconds to import."""
+    with start_without(tmp_path_factory.mktemp("deployed"), TRAINING):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -74,24 +74,32 @@ def test_two_nodes_after_a_local_run(tmp_path, compiled_path, jsonl, expected, e
     assert (used["workers"], used["threads"]) == (2, 1)  # More than one node has.
 
 
-@pytest.mark.parametrize("place", ["environment", "home folder"])
-def test_two_nodes_with_a_token(tmp_path, compiled_path, jsonl, expected, environment, place):
-    """Where the home folder has a token, `ray start` asks for it."""
-    output = tmp_path / "out.jsonl"
+def test_two_nodes_with_a_token(tmp_path, compiled_path, jsonl, expected, environment):
+    """In the environment or, as `ray start` asks for it, in the home folder."""
     asking = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     with start_cluster(asking) as address:
-        arguments = [compiled_path, jsonl, output, "--address", address]
-        refused = run({**environment, "RAY_AUTH_TOKEN": "another"}, *arguments)
-        assert refused.returncode == 1
-        message = " ".join(refused.stdout.split())
-        assert f"Can't join a Ray cluster at {address} (with a token)" in message
-        assert "Traceback" not in refused.stdout + refused.stderr
-        if place == "environment":
-            environment["RAY_AUTH_TOKEN"] = TOKEN
-        else:
-            (tmp_path / "home" / ".ray").mkdir()
-            (tmp_path / "home" / ".ray" / "auth_token").write_text(TOKEN)
-        result = run(environment, *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert [row["entities"] for row in read_rows(output)] == expected
-    assert srsly.read_json(beside(output, "summary.json"))["run"]["workers"] == 2
+        refused = run(
+            {**environment, "RAY_AUTH_TOKEN": "another"},
+            compiled_path,
+            jsonl,
+            tmp_path / "no.jsonl",
+            "--address",
+            address,
+        )
+        (tmp_path / "home" / ".ray").mkdir()
+        (tmp_path / "home" / ".ray" / "auth_token").write_text(TOKEN)
+        results = {
+            output: run(told, compiled_path, jsonl, output, "--address", address)
+            for output, told in (
+                (tmp_path / "environment.jsonl", {**environment, "HOME": str(tmp_path), "RAY_AUTH_TOKEN": TOKEN}),
+                (tmp_path / "home.jsonl", environment),
+            )
+        }
+    assert refused.returncode == 1
+    message = " ".join(refused.stdout.split())
+    assert f"Can't join a Ray cluster at {address} (with a token)" in message
+    assert "Traceback" not in refused.stdout + refused.stderr
+    for output, result in results.items():
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert [row["entities"] for row in read_rows(output)] == expected
+        assert srsly.read_json(beside(output, "summary.json"))["run"]["workers"] == 2

@@ -6,9 +6,17 @@ import pytest
 import spacy
 
 from .. import helpers
+from ..isolation import TRAINING, start_without
 from .service_process import Service
 
 SMALL = ("--max-queue", 2, "--max-texts", 2000, "--batch-wordpieces", 512, "--timeout", 120)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def deployed(tmp_path_factory) -> Iterator[None]:
+    """A service runs where torch is not installed, which takes each process seconds to import."""
+    with start_without(tmp_path_factory.mktemp("deployed"), TRAINING):
+        yield
 
 
 @pytest.fixture(scope="module")
