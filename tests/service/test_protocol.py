@@ -121,8 +121,9 @@ def test_too_many_connections(monkeypatch):
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 3)
     with run_server() as port, contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connect(port)) for _ in range(3)]
-        connections[0].sendall(REQUEST + b"\r\n")  # So that it is not the one that waits longest.
-        read_ok(connections[0])
+        for number in (1, 2, 0):  # The order in which they wait from now on, in whichever they were accepted
+            connections[number].sendall(REQUEST + b"\r\n")
+            read_ok(connections[number])
         connections.append(stack.enter_context(connect(port)))
         assert connections[1].recv(1000) == b""
         for number in (0, 2, 3):
