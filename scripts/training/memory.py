@@ -3,7 +3,7 @@
 import ctypes
 import ctypes.util
 
-STEPS = 25  # of the training from one time to the next
+STEPS = 10  # of the training from one time to the next
 
 
 def give_back_memory() -> None:
