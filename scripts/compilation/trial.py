@@ -9,6 +9,7 @@ from ..benchmarking.process import PipelineError, PipelineProcess
 from ..benchmarking.timing import compare_latency, compare_throughput, summarize
 from ..common.corpora import choose_docs, choose_sentences
 from ..common.machine import get_size_mb
+from ..compiled_transformer.encoder import FIXED_LENGTHS
 from .artefact_writer import finish_artefact
 from .candidates import Candidate, Workbench
 from .gate import Evidence, Gate, gather_evidence
@@ -19,7 +20,7 @@ ROUNDS = 3  # To find out who meets in the final, see `final.py`
 WORDS = 5000
 SENTENCES = 30
 # Settings of the compiled component that all candidates get; most sentences are not longer.
-OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [32, 64]}}
+OBJECTIVE_SETTINGS = {"latency": {"warm_up_lengths": [*FIXED_LENGTHS]}}
 NOT_IN_NAMES = {"device"}.union(*OBJECTIVE_SETTINGS.values())
 
 Row = Dict[str, Any]

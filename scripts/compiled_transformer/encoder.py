@@ -125,11 +125,11 @@ class CompiledEncoder(Shim):
         device, threads = settings["device"], get_threads(settings)
         streams = min(threads, len(batches)) if device == "cpu" else 1
         if streams == 1:
+            n_rows, length = batches[0].index.shape
+            is_single = n_rows == len(batches) == 1
+            is_fixed = is_single and length in (*settings["warm_up_lengths"], *self.list_fixed_lengths())
+            engine = self.get_engine(device, threads, 1, length if is_fixed else None)
             for batch in batches:
-                n_rows, length = batch.index.shape
-                is_fixed = length in (*settings["warm_up_lengths"], *self.list_fixed_lengths())
-                is_single = n_rows == len(batches) == 1
-                engine = self.get_engine(device, threads, 1, length if is_fixed and is_single else None)
                 yield engine(batch.inputs)
             return
         engine = self.get_engine(device, threads, threads)

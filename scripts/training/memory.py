@@ -1,7 +1,7 @@
 """Memory that a training doesn't need any more."""
 
 import ctypes
-import ctypes.util
+import os
 
 STEPS = 10  # of the training from one time to the next
 
@@ -12,7 +12,7 @@ def give_back_memory() -> None:
     Batches have other lengths in each step, and glibc keeps the holes that those before have left: a training took one gigabyte
     more after 150 steps, and several later. Nothing happens where there is another C library.
     """
-    name = ctypes.util.find_library("c")
-    trim = getattr(ctypes.CDLL(name), "malloc_trim", None) if name else None
+    # The library that this process runs with: to look for one by its name would start another process each time.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)

@@ -12,26 +12,13 @@ pytest.importorskip("ray")
 from scripts.package import package
 
 from .. import helpers
+from ..isolation import SITECUSTOMIZE, TRAINING
 from .runs import read_rows
 
 NAME = "en_beside_torch"
-# Python imports it when it starts, also Ray's workers: torch and what needs it are not installed for them. Each process
-# leaves its command line.
-SITE = """
-import importlib.metadata, os, sys
-
-BLOCKED = ("torch", "transformers", "spacy_transformers", "curated_transformers", "spacy_curated_transformers", "spacy_huggingface_pipelines", "onnx", "nncf")
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocker())
-installed = importlib.metadata.distributions
-importlib.metadata.distributions = lambda **options: (
-    package for package in installed(**options) if package.metadata["Name"].replace("-", "_") not in BLOCKED
-)
+# Each process leaves its command line, Ray's workers too.
+RECORD = """
+import os
 with open(os.path.join(os.path.dirname(__file__), "started"), "a") as file_:
     file_.write(" ".join(sys.orig_argv) + "\\n")
 """
@@ -43,7 +30,7 @@ def test_a_wheel_needs_no_torch(tmp_path, compiled_path, jsonl, expected):
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    (site / "sitecustomize.py").write_text(SITE)
+    (site / "sitecustomize.py").write_text(SITECUSTOMIZE.format(blocked=(*TRAINING, "onnx", "nncf")) + RECORD)
     environment = {**os.environ, "PYTHONPATH": str(site)}
     blocked = subprocess.run([sys.executable, "-c", "import torch"], env=environment, capture_output=True, text=True)
     assert "torch is blocked" in blocked.stderr
