@@ -3,9 +3,12 @@
 The data flow of a request: HTTP -> front (limits, batches of wordpieces) -> replica (one loaded pipeline) -> JSON
 """
 
+import contextlib
 import signal
 import socket
+import sys
 import threading
+from typing import Iterator
 
 import typer
 from typer import Argument as Arg
@@ -84,33 +87,41 @@ def serve(pipeline: str, settings: ServiceSettings) -> None:
             f"{error.name} is not installed, which serving needs. Install it: pip install -r requirements-scale.txt"
         ) from error
     served = find_served_pipeline(pipeline, settings.encoder_only)
-    settings = settings._replace(port=find_port(settings.host, settings.port))
     stopped = threading.Event()
     threads = max(1, available_cores() // settings.workers)
-    with deployment.run(served, settings, threads=threads, blocked_signals=STOP_SIGNALS):
+    with (
+        reserve_port(settings.host, settings.port) as port,
+        deployment.run(served, settings._replace(port=port), threads=threads, blocked_signals=STOP_SIGNALS),
+    ):
         # After Ray, which has handlers of its own.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stopped.set())
         address = f"[{settings.host}]" if ":" in settings.host else settings.host
-        msg.good(f"Serving {served.title} at http://{address}:{settings.port}")
+        msg.good(f"Serving {served.title} at http://{address}:{port}")
         stopped.wait()
         msg.info("Stopping: what is running is finished first")
 
 
-def find_port(host: str, port: int) -> int:
-    """Find out whether a port can be opened.
+@contextlib.contextmanager
+def reserve_port(host: str, port: int) -> Iterator[int]:
+    """Bind a port inside the block without listening there, so that no other program is given it before the front listens.
 
-    RETURNS (int): The port, or a free one for 0.
+    YIELDS (int): The port, or a free one for 0.
     RAISES (UserError): If nothing can listen there.
     """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.create_server((host, port), family=family) as listener:
-            return listener.getsockname()[1]
-    except OSError as error:
-        raise UserError(
-            f"Can't listen on {host}, port {port}: {error.strerror}. Choose another --port or --host."
-        ) from error
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as reserved:
+        # The front, which sets it too, can bind the port again. Only a socket that listens is in its way, as another service's.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            reserved.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"Can't listen on {host}, port {port}: {error.strerror}. Choose another --port or --host."
+            ) from error
+        port = reserved.getsockname()[1]
+        if sys.platform != "linux":  # Others allow it only where both sockets may listen, and then two services could.
+            reserved.close()
+        yield port
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("ray")
 grpc = pytest.importorskip("grpc")  # ray[serve] brings it.
 
-from scripts.serve import serve_cli
+from scripts.common.console import UserError
+from scripts.serve import reserve_port, serve_cli
 
 from .. import helpers
 from .conftest import SMALL
@@ -45,6 +46,23 @@ def test_user_errors(tmp_path, reference_path, service):
 def test_port_in_use(service, compiled_path):
     result = helpers.run_command(serve_cli, compiled_path, "--port", service.port)
     helpers.assert_refused(result, "Can't listen", service.port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a bound port can't be bound again")
+def test_no_other_program_gets_the_port():
+    """Between its choice and the front's start, and while a front that died is started again."""
+    with reserve_port("127.0.0.1", 0) as port:
+        with socket.socket() as other, pytest.raises(OSError):
+            other.bind(("127.0.0.1", port))
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", port)) as front:
+                with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT):
+                    front.accept()[0].close()
+                with pytest.raises(UserError, match=f"Can't listen on 127.0.0.1, port {port}"):
+                    with reserve_port("127.0.0.1", port):
+                        pass
+    with reserve_port("127.0.0.1", port) as again:
+        assert again == port
 
 
 def test_damaged_pipeline(compiled_path, tmp_path):

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -65,8 +64,8 @@ def start_ranks(n_ranks, *arguments):
 
 def run_alone(monkeypatch, *arguments):
     """RETURNS (Result): The command as the only rank, in this process."""
-    environment = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}
-    for name, value in {**environment, "MASTER_PORT": find_free_port()}.items():
+    ranks = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}
+    for name, value in {**ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 0}.items():  # Any port: no other rank asks.
         monkeypatch.setenv(name, str(value))
     handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
     try:
@@ -78,12 +77,6 @@ def run_alone(monkeypatch, *arguments):
         signal.signal(signal.SIGTERM, handler)
         signal.set_wakeup_fd(-1)
         torch.set_num_threads(threads)
-
-
-def find_free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def assert_nearly_same_weights(one, other):
