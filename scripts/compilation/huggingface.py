@@ -69,6 +69,9 @@ class TokenPipeReference:
         """Number of labels."""
         return self.encoder.config.num_labels
 
+    def check_pieces(self, docs: List[Doc]) -> None:
+        """Check nothing: the tokenizer is fast, and is compiled as it is."""
+
     def cut_windows(self, docs: List[Doc], most: int) -> Wordpieces:
         """Tokenize Docs, and choose some of their windows."""
         tokenizer = read_tokenizer(self.tokenizer.backend_tokenizer.to_str().encode("utf8"))

@@ -3,43 +3,60 @@
 import ctypes
 import os
 import threading
+import time
 import weakref
-from typing import Any, Callable, Dict, Set, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, Dict, Set, Tuple
 
 LOCK = threading.RLock()  # Engines of all encoders are started one after the other.
+ENDING_SECONDS = 1.0  # A thread takes less than a millisecond of them where no other program takes its core.
 INHERITED: Set[str] = set()  # Kinds of engines that were running when this process was forked
 
 
 class ForkGate:
-    """Make a fork wait for the calls of engines that run: what they lock inside would stay locked in the child for ever."""
+    """Make a fork wait for the calls of engines that run: what they lock inside would stay locked in the child for ever.
+
+    It waits for threads that just end, too. A thread that Python has joined still frees what the engine's libraries keep for
+    it, as MKL in torch, and locks what the others use.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._threads: Set[int] = set()  # That are in a call
+        self._in_call: Set[int] = set()  # Numbers that the system has given threads
+        self._callers: Deque[int] = deque(maxlen=1000)  # Of the last calls
         self._closed = False
 
     def guard(self, engine: Callable) -> Callable:
         """Wrap an engine, so that a fork waits for its calls."""
 
         def run(*arguments: Any) -> Any:
-            thread = threading.get_ident()
+            thread = threading.get_native_id()
             with self._changed:
                 self._changed.wait_for(lambda: not self._closed)
-                self._threads.add(thread)
+                self._in_call.add(thread)
+                self._callers.append(thread)
             try:
                 return engine(*arguments)
             finally:
                 with self._changed:
-                    self._threads.discard(thread)
+                    self._in_call.discard(thread)
                     self._changed.notify_all()
 
         return run
 
     def close(self) -> None:
-        """Wait for the calls of other threads, and let none start."""
+        """Wait for the calls of other threads and for the end of those that Python has left, and let no call start."""
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: not self._threads - {threading.get_ident()})
+            self._changed.wait_for(lambda: not self._in_call - {threading.get_native_id()})
+        # No longer than that: the system may have given a number to another thread.
+        latest = time.monotonic() + ENDING_SECONDS
+        while self._has_ending_callers() and time.monotonic() < latest:
+            time.sleep(0.0005)
+
+    def _has_ending_callers(self) -> bool:
+        callers = set(self._callers) - {thread.native_id for thread in threading.enumerate()}
+        return any(os.path.exists(f"/proc/self/task/{thread}") for thread in callers)
 
     def open(self) -> None:
         """Let calls start."""

@@ -1,5 +1,6 @@
 """One pipeline in several processes and threads."""
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from scripts import compiled_transformer  # noqa: F401
 from scripts.compiled_transformer.cpu import available_cores
+from scripts.compiled_transformer.processes import GATE
 
 from .. import helpers
 from ..isolation import TRAINING, run_isolated
@@ -137,6 +139,32 @@ print(json.dumps([status, len(nlp(text).ents)]))
 def test_a_fork_waits_for_the_engine(paths, texts, expected, tmp_path, engine):
     """A lock that was taken inside an engine would stay taken in the child."""
     assert run_here(tmp_path, FORK_IN_A_CALL, [str(paths[engine]), texts[0]]) == [0, len(expected[0].ents)]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux tells which threads a process has")
+def test_a_fork_waits_for_threads_that_end():
+    """Python has left a joined thread, but what the engine's libraries keep for each thread is still being freed."""
+    libc = ctypes.CDLL(None)
+    key = ctypes.c_uint()
+    assert (
+        libc.pthread_key_create(ctypes.byref(key), libc.usleep) == 0
+    )  # It is called with the value at the thread's end.
+    numbers = []
+
+    def engine() -> None:
+        libc.pthread_setspecific(key, ctypes.c_void_p(300_000))
+        numbers.append(threading.get_native_id())
+
+    thread = threading.Thread(target=GATE.guard(engine))
+    thread.start()
+    thread.join()
+    was_ending = Path(f"/proc/self/task/{numbers[0]}").exists()
+    GATE.close()
+    try:
+        assert was_ending
+        assert not Path(f"/proc/self/task/{numbers[0]}").exists()
+    finally:
+        GATE.open()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
