@@ -11,6 +11,7 @@ from ..common.files import replace_when_done
 from ..common.pipelines import check_pipelines, require_gpu
 from ..common.reporting import write_json, write_reports, write_text
 from ..compilation.reference import Reference, load_reference
+from ..training.threads import limit_threads
 from .layers import parse_layers
 from .settings import DistillationSettings
 from .student_comparison import compare
@@ -59,6 +60,7 @@ def distill(
             f"There is no config at {settings.config}. Name the CNN's with `--config`, such as configs/cnn.cfg."
         )
 
+    limit_threads()
     distillation = Distillation(teacher, compiled, corpora, output_dir / "students", settings, silent)
     gold = TrainingText(corpora["train"], f"the gold of {corpora['train'].name}")
     labelled = label(distillation)

@@ -25,7 +25,7 @@ from wasabi import msg
 from ..common.console import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .core_times import read_core_times
-from .memory import STEPS, give_back_memory
+from .memory import STEPS_BETWEEN, give_back_memory
 from .parameters import has_finite_gradients, walk_parameters
 from .progress import Progress, describe_drop
 from .ranks import OneProcess, digest_weights
@@ -97,7 +97,7 @@ class Trainer:
                 if batch is None:
                     break
                 self.update(batch)
-                if self.progress.step % STEPS == 0:
+                if self.progress.step % STEPS_BETWEEN == 0:
                     give_back_memory()
                 self.progress.seconds += perf_counter() - started
                 log_step(self.evaluate() if self.progress.step % self.training["eval_frequency"] == 0 else None)

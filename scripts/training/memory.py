@@ -3,7 +3,7 @@
 import ctypes
 import os
 
-STEPS = 10  # of the training from one time to the next
+STEPS_BETWEEN = 10  # one time and the next
 
 
 def give_back_memory() -> None:

@@ -1,14 +1,10 @@
 """Train a pipeline in this process."""
 
-import os
-
-import torch
-
 from ..common.files import check_folder
-from ..compiled_transformer.cpu import available_cores
 from .loop import Trainer
 from .prepare import begin_training, make_pipeline, publish
 from .settings import TrainingSettings
+from .threads import limit_threads
 
 
 def train(settings: TrainingSettings) -> None:
@@ -19,9 +15,7 @@ def train(settings: TrainingSettings) -> None:
         finite.
     """
     check_folder(settings.output_dir)
-    if "OMP_NUM_THREADS" not in os.environ:
-        # torch would start a thread for each core of the host, whatever this container may use.
-        torch.set_num_threads(available_cores())
+    limit_threads()
     nlp = make_pipeline(settings)
     with begin_training(settings.output_dir) as in_progress:
         trainer = Trainer(nlp, in_progress, gpu=settings.gpu)
