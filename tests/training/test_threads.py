@@ -1,3 +1,5 @@
+"""A training takes the cores that it may use."""
+
 import os
 
 import pytest
