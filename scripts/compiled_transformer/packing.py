@@ -2,10 +2,9 @@
 
 A row may hold several windows because position ids start again in each, and because the graph lets a wordpiece attend to
 those of its own segment only. Rows of 64 wordpieces are as fast as any; longer ones cost more in attention. Windows that
-don't fit side by side into a row of 64, 128, 256 or 512, as those of strided windows, get rows of another length.
+don't fit side by side into a row of 64, 128, 256 or 512, as strided windows and whole documents, get rows of other lengths.
 """
 
-from bisect import bisect_left
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
@@ -20,7 +19,8 @@ ROW = 64  # Wordpieces of a row, if no window is longer
 STEP = 8  # Wordpieces to which the rows of little text are rounded up
 MOST_WORDPIECES = 1024  # In one call: more are not faster, and take more memory
 LITTLE_TEXT = 128  # Wordpieces for each thread, up to which each gets one row
-WASTE = 1.1  # Wordpieces with padding for each one without, above which rows of other lengths are tried
+LONG_STEP = 32  # Wordpieces from one length of longer rows to the next, where doubled ones cost too much
+WASTE = 1.1  # Cost of rows against that of their windows, each in a row of its own without padding, from which others are tried
 # Wordpieces by which a row gets longer, for all of them to cost as much again. BERT-base's take 1,500, MiniLM's 430.
 ATTENTION = 800
 
@@ -98,8 +98,9 @@ def divide_evenly(lengths: Ints1d, n_rows: int) -> Iterator[Block]:
 def pack(lengths: Ints1d, longest: int) -> List[Block]:
     """Pack windows into rows of 64 wordpieces, those that are longer into rows of 128, 256 and so on.
 
-    Every length costs time and memory when an engine first gets it, so there are few, unless too much is padding. Then
-    there are lengths between them, or the longest row is as long as the longest window: whichever costs least.
+    Every length costs time and memory when an engine first gets it, so there are few, unless padding or attention costs too
+    much. Then they are as close as in any text of long windows, or the longest row is as long as the longest window, as
+    strided windows are: whichever costs least.
 
     lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
     longest (int): Positions of the encoder; some encoders take no longer rows either.
@@ -110,17 +111,21 @@ def pack(lengths: Ints1d, longest: int) -> List[Block]:
     while doubled[-1] < most:
         doubled.append(2 * doubled[-1])
     blocks = fill_rows(lengths, doubled, longest)
-    if most <= ROW or sum(length * len(rows) for length, rows in blocks) <= WASTE * int(lengths.sum()):
+    if most <= ROW or get_cost(blocks) <= WASTE * float(estimate_cost(lengths, numpy.maximum(lengths, ROW)).sum()):
         return blocks
-    between = sorted([*doubled, *(length * 3 // 4 for length in doubled[1:])])
-    between = between[: bisect_left(between, most) + 1]
+    close = [*range(ROW, round_up(most, LONG_STEP) + 1, LONG_STEP)]
     tight = [*doubled[:-1], round_up(most, STEP)]
-    return min((blocks, fill_rows(lengths, between, longest), fill_rows(lengths, tight, longest)), key=get_cost)
+    return min((blocks, fill_rows(lengths, close, longest), fill_rows(lengths, tight, longest)), key=get_cost)
 
 
 def get_cost(blocks: List[Block]) -> float:
     """Estimate what an engine takes for rows, in wordpieces of short ones."""
-    return sum(length * len(rows) * (1 + length / ATTENTION) for length, rows in blocks)
+    return sum(estimate_cost(length * len(rows), length) for length, rows in blocks)
+
+
+def estimate_cost(wordpieces: Any, length: Any) -> Any:
+    """Estimate what an engine takes for wordpieces in rows of a length, numbers or arrays of them."""
+    return wordpieces * (1 + length / ATTENTION)
 
 
 def fill_rows(lengths: Ints1d, row_lengths: List[int], longest: int) -> List[Block]:
