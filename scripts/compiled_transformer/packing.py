@@ -20,7 +20,7 @@ STEP = 8  # Wordpieces to which the rows of little text are rounded up
 MOST_WORDPIECES = 1024  # In one call: more are not faster, and take more memory
 LITTLE_TEXT = 128  # Wordpieces for each thread, up to which each gets one row
 LONG_STEP = 32  # Wordpieces from one length of longer rows to the next, where doubled ones cost too much
-WASTE = 1.1  # Cost of rows against that of their windows, each in a row of its own without padding, from which others are tried
+WASTE = 1.1  # Cost of rows against that of windows without padding, above which other lengths are tried
 # Wordpieces by which a row gets longer, for all of them to cost as much again. BERT-base's take 1,500, MiniLM's 430.
 ATTENTION = 800
 
@@ -98,9 +98,9 @@ def divide_evenly(lengths: Ints1d, n_rows: int) -> Iterator[Block]:
 def pack(lengths: Ints1d, longest: int) -> List[Block]:
     """Pack windows into rows of 64 wordpieces, those that are longer into rows of 128, 256 and so on.
 
-    Every length costs time and memory when an engine first gets it, so there are few, unless padding or attention costs too
-    much. Then they are as close as in any text of long windows, or the longest row is as long as the longest window, as
-    strided windows are: whichever costs least.
+    Every length costs time and memory when an engine first gets it, so there are few, unless they cost too much in padding or
+    attention. Then there is a length every 32 wordpieces, as whole documents need it, or the longest row is as long as the
+    longest window, as strided windows need it: whichever costs least.
 
     lengths (Ints1d): *Shape:* (n_windows,). Wordpieces of each window.
     longest (int): Positions of the encoder; some encoders take no longer rows either.
@@ -111,21 +111,22 @@ def pack(lengths: Ints1d, longest: int) -> List[Block]:
     while doubled[-1] < most:
         doubled.append(2 * doubled[-1])
     blocks = fill_rows(lengths, doubled, longest)
-    if most <= ROW or get_cost(blocks) <= WASTE * float(estimate_cost(lengths, numpy.maximum(lengths, ROW)).sum()):
+    least = (lengths * get_price(numpy.maximum(lengths, ROW))).sum()
+    if most <= ROW or get_cost(blocks) <= WASTE * least:
         return blocks
-    close = [*range(ROW, round_up(most, LONG_STEP) + 1, LONG_STEP)]
+    close = list(range(ROW, round_up(most, LONG_STEP) + 1, LONG_STEP))
     tight = [*doubled[:-1], round_up(most, STEP)]
     return min((blocks, fill_rows(lengths, close, longest), fill_rows(lengths, tight, longest)), key=get_cost)
 
 
 def get_cost(blocks: List[Block]) -> float:
     """Estimate what an engine takes for rows, in wordpieces of short ones."""
-    return sum(estimate_cost(length * len(rows), length) for length, rows in blocks)
+    return sum(length * len(rows) * get_price(length) for length, rows in blocks)
 
 
-def estimate_cost(wordpieces: Any, length: Any) -> Any:
-    """Estimate what an engine takes for wordpieces in rows of a length, numbers or arrays of them."""
-    return wordpieces * (1 + length / ATTENTION)
+def get_price(length: Any) -> Any:
+    """Estimate what a wordpiece costs in a row of a length, a number or an array, in those of the shortest rows."""
+    return 1 + length / ATTENTION
 
 
 def fill_rows(lengths: Ints1d, row_lengths: List[int], longest: int) -> List[Block]:
