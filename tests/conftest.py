@@ -8,6 +8,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # The encoders are too small for more threads to pay.
+# Else Ray's workers leave the cores to the other processes of `-n auto`, and tests of seconds take minutes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 from pathlib import Path
 
@@ -28,7 +30,12 @@ settings.register_profile("project", deadline=None, max_examples=50, print_blob=
 settings.load_profile("project")
 
 
-WITH_RAY = ("tests/annotation/", "tests/service/", "tests/test_telemetry.py")
+WITH_RAY = (
+    "tests/annotation/",
+    "tests/service/",
+    "tests/test_telemetry.py::test_annotate",
+    "tests/test_telemetry.py::test_serve",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
