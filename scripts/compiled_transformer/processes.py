@@ -6,10 +6,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Optional, Set, Tuple
 
 LOCK = threading.RLock()  # Engines of all encoders are started one after the other.
-ENDING_SECONDS = 1.0  # A thread takes less than a millisecond of them where no other program takes its core.
+ENDING_SECONDS = 1.0  # Most that a fork waits for threads that end; one takes less than a millisecond by itself.
 INHERITED: Set[str] = set()  # Kinds of engines that were running when this process was forked
 
 
@@ -22,15 +22,16 @@ class ForkGate:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._in_call: Set[int] = set()  # Numbers that the system has given threads
-        self._callers: Deque[int] = deque(maxlen=1000)  # Of the last calls
+        self._in_call: Set[Optional[int]] = set()  # Numbers that the system has given threads
+        self._callers: Deque[Optional[int]] = deque(maxlen=1000)  # Of the last calls
         self._closed = False
 
     def guard(self, engine: Callable) -> Callable:
         """Wrap an engine, so that a fork waits for its calls."""
 
         def run(*arguments: Any) -> Any:
-            thread = threading.get_native_id()
+            # Python lists a thread that it did not start from then on. What it doesn't list has ended, see `close`.
+            thread = threading.current_thread().native_id
             with self._changed:
                 self._changed.wait_for(lambda: not self._closed)
                 self._in_call.add(thread)
@@ -48,7 +49,7 @@ class ForkGate:
         """Wait for the calls of other threads and for the end of those that Python has left, and let no call start."""
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: not self._in_call - {threading.get_native_id()})
+            self._changed.wait_for(lambda: not self._in_call - {threading.current_thread().native_id})
         # No longer than that: the system may have given a number to another thread.
         latest = time.monotonic() + ENDING_SECONDS
         while self._has_ending_callers() and time.monotonic() < latest:

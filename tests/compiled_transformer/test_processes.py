@@ -144,12 +144,9 @@ def test_a_fork_waits_for_the_engine(paths, texts, expected, tmp_path, engine):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux tells which threads a process has")
 def test_a_fork_waits_for_threads_that_end():
     """Python has left a joined thread, but what the engine's libraries keep for each thread is still being freed."""
-    libc = ctypes.CDLL(None)
-    key = ctypes.c_uint()
-    assert (
-        libc.pthread_key_create(ctypes.byref(key), libc.usleep) == 0
-    )  # It is called with the value at the thread's end.
-    numbers = []
+    libc, key, numbers = ctypes.CDLL(None), ctypes.c_uint(), []
+    # At a thread's end it is called with what the thread has set.
+    assert libc.pthread_key_create(ctypes.byref(key), libc.usleep) == 0
 
     def engine() -> None:
         libc.pthread_setspecific(key, ctypes.c_void_p(300_000))
@@ -158,13 +155,32 @@ def test_a_fork_waits_for_threads_that_end():
     thread = threading.Thread(target=GATE.guard(engine))
     thread.start()
     thread.join()
-    was_ending = Path(f"/proc/self/task/{numbers[0]}").exists()
     GATE.close()
     try:
-        assert was_ending
         assert not Path(f"/proc/self/task/{numbers[0]}").exists()
     finally:
         GATE.open()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux tells which threads a process has")
+def test_a_fork_waits_for_no_thread_that_lives():
+    """Also one that Python did not start, as servers written in C have them."""
+    called, forked = threading.Event(), threading.Event()
+    call = GATE.guard(called.set)
+
+    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+    def serve(_) -> None:
+        call()
+        forked.wait()
+
+    libc, thread = ctypes.CDLL(None), ctypes.c_void_p()
+    assert libc.pthread_create(ctypes.byref(thread), None, serve, None) == 0
+    called.wait()
+    try:
+        assert not GATE._has_ending_callers()
+    finally:
+        forked.set()
+        libc.pthread_join(thread, None)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
