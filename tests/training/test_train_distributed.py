@@ -22,7 +22,6 @@ from ..helpers import ROOT, assert_refused, read_docs, run_with_overrides
 from .test_train import CONFIG, assert_same_weights, run_train
 
 LEARNING_RATE = 1e-4
-HANG = 300  # Seconds. A hang has to fail; the limit is far from what a slow machine takes.
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +141,7 @@ def test_killed_rank_ends_all(corpus, config, tiny_encoder, tmp_path):
     workers = [pid for pid in map(int, children) if get_environment(pid).get("RANK") == "1"]
     assert len(workers) == 1
     os.kill(workers[0], signal.SIGKILL)
-    printed, _ = ranks.communicate(timeout=HANG)
+    printed, _ = ranks.communicate(timeout=30)  # What the issue asks for.
     assert ranks.returncode != 0
     assert re.search("Rank 0 (lost the others|stops: another rank ended)", printed), printed
     assert "--resume" in printed
