@@ -18,7 +18,7 @@ from wasabi import msg
 from .common.console import UserError, exit_on_user_error
 from .common.texts import MAX_RUN
 from .compiled_transformer.cpu import available_cores
-from .service.settings import MAX_HEAD, Limits, ServiceSettings
+from .service.settings import MAX_HEAD, Limits, ServiceSettings, get_family
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -109,7 +109,7 @@ def reserve_port(host: str, port: int) -> Iterator[int]:
     YIELDS (int): The port, or a free one for 0.
     RAISES (UserError): If nothing can listen there.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as reserved:
+    with socket.socket(get_family(host)) as reserved:
         # The front, which sets it too, can bind the port again. Only a socket that listens is in its way, as another service's.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -111,8 +111,10 @@ def pack(lengths: Ints1d, longest: int) -> List[Block]:
     while doubled[-1] < most:
         doubled.append(2 * doubled[-1])
     blocks = fill_rows(lengths, doubled, longest)
+    if most <= ROW:
+        return blocks
     least = (lengths * get_price(numpy.maximum(lengths, ROW))).sum()
-    if most <= ROW or get_cost(blocks) <= WASTE * least:
+    if get_cost(blocks) <= WASTE * least:
         return blocks
     close = list(range(ROW, round_up(most, LONG_STEP) + 1, LONG_STEP))
     tight = [*doubled[:-1], round_up(most, STEP)]

@@ -26,7 +26,7 @@ from .protocol import IDLE_SECONDS, Protocol
 from .replica import AnswerTooLong
 from .requests import BUSY, Refused
 from .served_pipeline import ServedPipeline
-from .settings import ServiceSettings
+from .settings import ServiceSettings, get_family
 
 DRAIN_SECONDS = 1  # For clients to see that their connections end with the next answer, when it stops.
 GRACE = 5  # Seconds to send the last answers then.
@@ -78,8 +78,9 @@ class Front:
         """
         settings = self.settings
         await self._ask(self._replicas, [])
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(
+            (settings.host, settings.port), family=get_family(settings.host), backlog=BACKLOG
+        )
         config = uvicorn.Config(
             make_app(self),
             http=Protocol,

@@ -1,5 +1,6 @@
 """How a service listens, batches and limits. Plain data, which goes to other processes."""
 
+import socket
 from typing import NamedTuple
 
 MAX_HEAD = 64 * 2**10  # Bytes of a request's first line and headers.
@@ -42,3 +43,8 @@ class ServiceSettings(NamedTuple):
         RETURNS (int): A fourth of the workers, at least one; on GPUs none, as each would need one of its own.
         """
         return 0 if self.gpus_per_worker else max(1, self.workers // 4)
+
+
+def get_family(host: str) -> socket.AddressFamily:
+    """Tell the family of the addresses that a host is of: IPv6 or IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
