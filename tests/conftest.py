@@ -30,17 +30,15 @@ settings.register_profile("project", deadline=None, max_examples=50, print_blob=
 settings.load_profile("project")
 
 
-WITH_RAY = (
-    "tests/annotation/",
-    "tests/service/",
-    "tests/test_telemetry.py::test_annotate",
-    "tests/test_telemetry.py::test_serve",
-)
+WITH_RAY = {
+    "annotate": ("tests/annotation/", "tests/test_telemetry.py::test_annotate"),
+    "serve": ("tests/service/", "tests/test_telemetry.py::test_serve"),
+}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and all that start Ray, which takes a machine for its own.
+    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and the files that share a Ray.
 
     Markers of groups would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.
     """
@@ -48,7 +46,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class FileScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "ray" if nodeid.startswith(WITH_RAY) else super()._split_scope(nodeid)
+            groups = [group for group, tests in WITH_RAY.items() if nodeid.startswith(tests)]
+            return groups[0] if groups else super()._split_scope(nodeid)
 
     return FileScheduling(config, log)
 

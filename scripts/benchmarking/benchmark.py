@@ -1,9 +1,10 @@
 """Measure a trained and the compiled pipeline, side by side."""
 
+import contextlib
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy
 import tqdm
@@ -22,8 +23,6 @@ from .plots import draw_length_plot, draw_plot
 from .process import PipelineError, PipelineProcess
 from .tables import make_markdown
 from .timing import BATCH_SIZES, Throughput, choose_batch_texts, compare_latency, compare_throughput, summarize
-
-LOADS = 3  # The first may wait for the disk; the median doesn't.
 
 
 def benchmark(
@@ -68,10 +67,9 @@ def benchmark(
         "latency_document": choose_documents(docs, n_sentences),
     }
     try:
-        agreement = measure_agreement((reference, compiled), compared, corpus, gpu)
-        metrics = measure(
-            (reference, compiled), texts, single_texts, docs, longest=longest, gpu=gpu, rounds=rounds, silent=silent
-        )
+        pipelines = PipelinePair(reference, compiled, gpu)
+        agreement = measure_agreement(pipelines, compared, corpus)
+        metrics = measure(pipelines, texts, single_texts, docs, longest=longest, rounds=rounds, silent=silent)
     except PipelineError as error:
         raise UserError(
             f"A pipeline failed while it was measured: {str(error).rstrip('.')}. "
@@ -90,35 +88,57 @@ def benchmark(
     return metrics
 
 
-def measure_agreement(paths: Tuple[Path, Path], docs: List[Doc], corpus: Path, gpu: int) -> Dict[str, Any]:
-    """Compare all that two pipelines annotate, each in a process that measures nothing else.
+class PipelinePair:
+    """The trained and the compiled pipeline.
+
+    reference (Path): Folder of the trained pipeline.
+    compiled (Path): Folder of the compiled pipeline.
+    gpu (int): GPU to use, -1 for the CPU.
+    """
+
+    def __init__(self, reference: Path, compiled: Path, gpu: int) -> None:
+        self.paths = (reference, compiled)
+        self.gpu = gpu
+        self.load_seconds: List[Tuple[float, float]] = []  # Of each start
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Tuple[PipelineProcess, PipelineProcess]]:
+        """Have both loaded inside the block, each in a process that has run nothing yet.
+
+        RAISES (PipelineError): If one can't be loaded.
+        """
+        first, second = self.paths
+        with PipelineProcess(first, gpu=self.gpu) as reference, PipelineProcess(second, gpu=self.gpu) as compiled:
+            self.load_seconds.append((reference.load_seconds, compiled.load_seconds))
+            yield reference, compiled
+
+
+def measure_agreement(pipelines: PipelinePair, docs: List[Doc], corpus: Path) -> Dict[str, Any]:
+    """Compare all that two pipelines annotate.
 
     RETURNS (Dict[str, Any]): See `agreement.compare`.
     RAISES (PipelineError): If a pipeline fails.
     """
-    annotations = []
-    with tempfile.TemporaryDirectory() as folder:
-        write_docs(docs, Path(folder) / "compared.spacy")
-        for path in paths:
-            with PipelineProcess(path, gpu=gpu) as process:
-                annotations.append(process.annotations(Path(folder) / "compared.spacy"))
+    with tempfile.TemporaryDirectory() as folder, pipelines.start() as processes:
+        path = Path(folder) / "compared.spacy"
+        write_docs(docs, path)
+        annotations = [process.annotations(path) for process in processes]
     return compare(*annotations, docs, str(corpus))
 
 
 def measure(
-    paths: Tuple[Path, Path],
+    pipelines: PipelinePair,
     texts: List[str],
     single_texts: Dict[str, List[str]],
     docs: Sequence[Doc],
     *,
     longest: int,
-    gpu: int,
     rounds: int,
     silent: bool,
 ) -> Dict[str, Any]:
     """Measure two pipelines in turn.
 
-    paths (Tuple[Path, Path]): Folders of the reference and of the compiled pipeline.
+    pipelines (PipelinePair): Both.
     texts (List[str]): Texts for the throughput.
     single_texts (Dict[str, List[str]]): Texts that run one at a time, by the name of the measure.
     docs (Sequence[Doc]): The corpus that documents of any length are made from.
@@ -131,10 +151,9 @@ def measure(
     throughputs: Dict[str, Throughput] = {}
     peaks: Dict[str, List[float]] = {}
     lengths = list_lengths(longest)
-    n_steps = LOADS + len(single_texts) + len(BATCH_SIZES) + 2 + len(lengths)
+    n_steps = len(single_texts) + len(BATCH_SIZES) + 2 + len(lengths)
     with tqdm.tqdm(total=n_steps, unit="step", disable=silent, leave=False) as progress:
-        load_seconds = measure_loads(paths, gpu, progress)
-        with PipelineProcess(paths[0], gpu=gpu) as reference, PipelineProcess(paths[1], gpu=gpu) as compiled:
+        with pipelines.start() as (reference, compiled):
             for name, singles in single_texts.items():
                 progress.set_description(name.capitalize().replace("_", " of a "))
                 latencies[name] = [summarize(times) for times in compare_latency(reference, compiled, singles, rounds)]
@@ -157,7 +176,9 @@ def measure(
             breakdown = measure_breakdown(reference, compiled, texts, best_sizes[1], rounds)
             progress.update()
             words = compiled.throughput(texts, best_sizes[1])["words"]
-        by_length = measure_lengths(paths, docs, lengths, gpu, rounds, progress)
+        by_length = measure_lengths(pipelines, docs, lengths, rounds, progress)
+    # The first start may wait for the disk; the median doesn't.
+    load_seconds = numpy.median(pipelines.load_seconds, axis=0).tolist()
     breakdown["stages"]["pipe"] = WORDS / float(numpy.median(best.compiled))
     sides = [
         {
@@ -168,18 +189,18 @@ def measure(
             "load_seconds": load_seconds[side],
             "peak_memory_mb": max(pair[side] for pair in peaks.values()),
             "peak_memory_mb_by_batch": {size: pair[side] for size, pair in peaks.items()},
-            "size_mb": get_size_mb(paths[side]),
+            "size_mb": get_size_mb(pipelines.paths[side]),
             "lengths": by_length[side],
         }
         for side in range(2)
     ]
     return {
-        "machine": describe_machine(gpu),
+        "machine": describe_machine(pipelines.gpu),
         "measured": {
             "texts": len(texts),
             "words": words,
             "rounds": rounds,
-            "loads": LOADS,
+            "loads": len(pipelines.load_seconds),
             **{name.replace("latency_", "") + "s": len(singles) for name, singles in single_texts.items()},
         },
         "reference": sides[0],
@@ -201,7 +222,7 @@ def choose_best(throughputs: Dict[str, Throughput], side: int) -> int:
 
 
 def measure_lengths(
-    paths: Tuple[Path, Path], docs: Sequence[Doc], lengths: List[int], gpu: int, rounds: int, progress: tqdm.tqdm
+    pipelines: PipelinePair, docs: Sequence[Doc], lengths: List[int], rounds: int, progress: tqdm.tqdm
 ) -> List[Dict[str, Dict[str, float]]]:
     """Measure cost against the length of a document, in processes that have run nothing else, because of their memory.
 
@@ -209,7 +230,7 @@ def measure_lengths(
         `compare_length`; the reference has none of the longest.
     """
     sides: List[Dict[str, Dict[str, float]]] = [{}, {}]
-    with PipelineProcess(paths[0], gpu=gpu) as reference, PipelineProcess(paths[1], gpu=gpu) as compiled:
+    with pipelines.start() as (reference, compiled):
         for length in lengths:
             progress.set_description(f"Documents of {length:,} words")
             for side, result in zip(sides, compare_length(reference, compiled, docs, length, rounds)):
@@ -217,19 +238,3 @@ def measure_lengths(
                     side[str(length)] = result
             progress.update()
     return sides
-
-
-def measure_loads(paths: Tuple[Path, Path], gpu: int, progress: tqdm.tqdm) -> List[float]:
-    """Measure how long each pipeline takes to load and to run its first text.
-
-    RETURNS (List[float]): Median seconds that each pipeline takes to load and to run its first text.
-    """
-    progress.set_description("Loading")
-    seconds = []
-    for _ in range(LOADS):
-        seconds.append([])
-        for path in paths:
-            with PipelineProcess(path, gpu=gpu) as process:
-                seconds[-1].append(process.load_seconds)
-        progress.update()
-    return numpy.median(seconds, axis=0).tolist()

@@ -29,9 +29,7 @@ def metrics_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(reference_path, compiled_path, dev_corpus, metrics_dir):
     """The command, run once. One round, so that the speed-up is the ratio of the two speeds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(script, "LOADS", 1)
-        return run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, metrics_dir, *QUICK)
+    return run_command(benchmark_cli, reference_path, compiled_path, dev_corpus, metrics_dir, *QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +207,7 @@ def test_missing_corpus(reference_path, compiled_path, old_metrics, tmp_path):
     assert_untouched(old_metrics)
 
 
-def test_pipeline_that_fails(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "LOADS", 1)
+def test_pipeline_that_fails(reference_path, compiled_path, dev_corpus, old_metrics, tmp_path):
     shutil.copytree(compiled_path, tmp_path / "damaged")
     (tmp_path / "damaged" / "transformer" / "encoder.onnx").write_bytes(b"something else")
     result = run_command(benchmark_cli, tmp_path / "damaged", compiled_path, dev_corpus, old_metrics, *QUICK)

@@ -16,7 +16,7 @@ from scripts.compilation.reference import load_reference
 from scripts.compilation.swap import assemble, save_skeleton
 
 from .. import helpers
-from ..isolation import TRAINING, run_isolated
+from ..isolation import TRAINING, isolate, run_isolated
 from .checks import ENGINES
 
 HANG = 100  # Seconds. A child that hangs has to fail; the limit is far from what a slow machine takes.
@@ -140,7 +140,10 @@ def test_gunicorn_that_loads_before_it_forks(paths, texts, tmp_path, engine):
     code = APPLICATION.format(root=str(helpers.ROOT), path=str(paths[engine]), text=texts[0])
     (tmp_path / "served.py").write_text(code, encoding="utf8")
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--max-requests=5", "--bind=127.0.0.1:0"]
-    server = subprocess.Popen([*command, "served:application"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deployed = isolate(tmp_path, TRAINING)
+    server = subprocess.Popen(
+        [*command, "served:application"], cwd=tmp_path, env=deployed, stderr=subprocess.PIPE, text=True
+    )
     try:
         lines = []
         for line in server.stderr:

@@ -7,7 +7,7 @@ import spacy
 
 from .. import helpers
 from ..isolation import TRAINING, start_without
-from .service_process import Service
+from .service_process import ROOM, Service
 
 SMALL = ("--max-queue", 2, "--max-texts", 2000, "--batch-wordpieces", 512, "--timeout", 120)
 
@@ -54,7 +54,7 @@ def small_service(compiled_path) -> Iterator[Service]:
 
 @pytest.fixture(scope="package")
 def encoder_service(compiled_path) -> Iterator[Service]:
-    with Service(compiled_path, "--encoder-only") as service:
+    with Service(compiled_path, "--encoder-only", "--max-memory", ROOM) as service:
         yield service
 
 

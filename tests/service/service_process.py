@@ -19,6 +19,7 @@ import psutil
 from .. import helpers
 
 TIMEOUT = 300  # A hang has to fail; the limit is far from what a slow machine takes.
+ROOM = 64  # MiB, for services with little memory
 
 
 class Service:

@@ -14,11 +14,10 @@ pytest.importorskip("ray")
 from scripts import compiled_transformer  # noqa: F401
 from scripts.common.texts import MAX_RUN
 
-from .service_process import TIMEOUT, Service, send
+from .service_process import ROOM, TIMEOUT, Service, send
 
 pytestmark = pytest.mark.slow
 MIB = 2**20
-ROOM = 64  # MiB
 
 
 def get_memory(service):
@@ -85,16 +84,15 @@ def test_unfinished_bodies(compiled_path, texts):
         assert 'requests_total{path="/entities",status="503"}' in metrics
 
 
-def test_vectors_in_json_are_bounded(compiled_path):
+def test_vectors_in_json_are_bounded(encoder_service):
     """A small request for a large answer, as one text and as many."""
-    with Service(compiled_path, "--encoder-only", "--max-memory", ROOM) as service:
-        for body in ({"text": "a " * 40_000}, {"texts": ["a " * 2_000] * 20}):
-            status, answer = service.post("/vectors", body)
-            assert (status, answer["error"]) == (
-                413,
-                f"The answer would be longer than {ROOM // 4} MiB. Send less at once.",
-            )
-        status, body, _ = service.ask("POST", "/vectors", json.dumps({"text": "a " * 2_000}).encode())
-        assert status == 200
-        assert len(json.loads(body)["results"][0]["vectors"]) == 2_000
-        assert service.read_metric("held_bytes") == 0
+    for body in ({"text": "a " * 40_000}, {"texts": ["a " * 2_000] * 20}):
+        status, answer = encoder_service.post("/vectors", body)
+        assert (status, answer["error"]) == (
+            413,
+            f"The answer would be longer than {ROOM // 4} MiB. Send less at once.",
+        )
+    status, body, _ = encoder_service.ask("POST", "/vectors", json.dumps({"text": "a " * 2_000}).encode())
+    assert status == 200
+    assert len(json.loads(body)["results"][0]["vectors"]) == 2_000
+    assert encoder_service.read_metric("held_bytes") == 0
