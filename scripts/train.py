@@ -25,6 +25,7 @@ def train_cli(
     output_dir: Path = Arg(..., help="Folder for model-best and model-last"),
     metrics_dir: Optional[Path] = Opt(None, "--metrics", help="Folder for training.json and training.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="GPU to train on, -1 for the CPU"),
+    learn_rate: str = Opt("", "--learn-rate", help="Highest learning rate; empty means that of the config"),
     fp32: bool = Opt(False, "--fp32", help="Compute in float32, also where the hardware has bfloat16"),
     # fmt: on
 ):
@@ -34,7 +35,7 @@ def train_cli(
     the output folder are replaced when the training has ended well.
     """
     with exit_on_user_error():
-        overrides = parse_overrides(context.args)
+        overrides = parse_overrides(context.args, learn_rate)
         train(TrainingSettings(config, corpus_dir, encoder, output_dir, metrics_dir, gpu, fp32, overrides))
 
 

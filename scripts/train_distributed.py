@@ -27,6 +27,7 @@ def train_distributed_cli(
     output_dir: Path = Arg(..., help="Folder for model-best, model-last and the checkpoint"),
     metrics_dir: Optional[Path] = Opt(None, "--metrics", help="Folder for training.json and training.png"),
     gpu: int = Opt(-1, "--gpu", "-g", help="First GPU of each machine to train on, -1 for the CPU"),
+    learn_rate: str = Opt("", "--learn-rate", help="Highest learning rate; empty means that of the config"),
     fp32: bool = Opt(False, "--fp32", help="Compute in float32, also where the hardware has bfloat16"),
     resume: bool = Opt(False, "--resume", help="Continue from the last checkpoint in the output folder"),
     # fmt: on
@@ -37,7 +38,7 @@ def train_distributed_cli(
     written at each evaluation. Any setting of the config can be overridden, as in `spacy train`.
     """
     with exit_on_user_error():
-        overrides = parse_overrides(context.args)
+        overrides = parse_overrides(context.args, learn_rate)
         settings = TrainingSettings(config, corpus_dir, encoder, output_dir, metrics_dir, gpu, fp32, overrides)
         train_distributed(settings, resume=resume)
 

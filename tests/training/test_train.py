@@ -85,7 +85,7 @@ def test_config_for_gpus_trains_a_little_on_the_cpu(tiny_corpus, tiny_encoder, t
 
 
 def test_training_replaces_the_models(tiny_corpus, tiny_encoder, old_training):
-    options = (*STEPS, "--system.seed", 3, "--training.dropout", 0.25)
+    options = (*STEPS, "--system.seed", 3, "--training.dropout", 0.25, "--learn-rate", "2e-4")
     result = run_train(CONFIG, tiny_corpus, tiny_encoder, old_training, *options)
     assert result.exit_code == 0, result.output
     assert {path.name for path in old_training.iterdir()} == {"model-best", "model-last"}
@@ -95,6 +95,7 @@ def test_training_replaces_the_models(tiny_corpus, tiny_encoder, old_training):
         assert config["training"]["eval_frequency"] == 1
         assert config["training"]["dropout"] == 0.25
         assert config["training"]["seed"] == 3
+        assert config["training"]["optimizer"]["learn_rate"]["initial_rate"] == 2e-4
         assert config["paths"]["encoder"] == str(tiny_encoder)
         assert config["corpora"]["train"]["path"] == str(tiny_corpus / "train.spacy")
         assert config["corpora"]["dev"]["path"] == str(tiny_corpus / "dev.spacy")
@@ -297,6 +298,13 @@ def test_override_that_is_wrong(tiny_corpus, tiny_encoder, old_training):
 def test_mistyped_option(command, n_folders, tmp_path):
     result = run_with_overrides(command, *[tmp_path / "no"] * n_folders, "--typo", 3)
     assert_refused(result, "There is no option --typo", "`--help`")
+
+
+@pytest.mark.parametrize("command", [train_cli, train_distributed_cli])
+@pytest.mark.parametrize("rate", ["0", "-1e-4", "nan", "inf", "high"])
+def test_learning_rate_that_is_none(command, rate, tmp_path):
+    result = run_with_overrides(command, *[tmp_path / "no"] * 4, "--learn-rate", rate)
+    assert_refused(result, f"--learn-rate is '{rate}'", "3e-4")
 
 
 @pytest.mark.parametrize("missing", ["train", "dev"])
