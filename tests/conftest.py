@@ -11,12 +11,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # The encoders are too small for 
 # Else Ray's workers leave the cores to the other processes of `-n auto`, and tests of seconds take minutes.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from spacy.tokens import DocBin
 
+from scripts.compiled_transformer.cpu import available_cores
 from scripts.formats.convert import convert
 from scripts.formats.settings import CorpusSettings
 
@@ -36,9 +38,21 @@ WITH_RAY = {
 }
 
 
+def get_group(nodeid: str) -> str:
+    """Name what a test shares a process of `-n auto` with: its file, whose fixtures cost most, or all that share a Ray."""
+    groups = [group for group, tests in WITH_RAY.items() if nodeid.startswith(tests)]
+    return groups[0] if groups else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Start one process more than there are cores: the tests of services wait for a third of their time."""
+    return available_cores() + 1
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file's tests in one process of `-n auto`, whose fixtures cost most, and the files that share a Ray.
+    """Keep each group's tests in one process, and start the groups in the order of the tests.
 
     Markers of groups would say the same, but pytest-xdist 3.8 does not see them with pytest 9.2.
     """
@@ -46,9 +60,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     class FileScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            groups = [group for group, tests in WITH_RAY.items() if nodeid.startswith(tests)]
-            return groups[0] if groups else super()._split_scope(nodeid)
+            return get_group(nodeid)
 
+    config.option.loadscopereorder = False
     return FileScheduling(config, log)
 
 
@@ -57,6 +71,9 @@ def pytest_collection_modifyitems(items):
     if marked and not helpers.has_gpu():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a GPU, and torch finds none"))
+    # The groups that take longest start first, so that no process ends long after the others.
+    n_slow = Counter(get_group(item.nodeid) for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -n_slow[get_group(item.nodeid)])
 
 
 @pytest.fixture(scope="session", autouse=True)
