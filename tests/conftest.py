@@ -18,7 +18,6 @@ import pytest
 from hypothesis import settings
 from spacy.tokens import DocBin
 
-from scripts.compiled_transformer.cpu import available_cores
 from scripts.formats.convert import convert
 from scripts.formats.settings import CorpusSettings
 
@@ -42,12 +41,6 @@ def get_group(nodeid: str) -> str:
     """Name what a test shares a process of `-n auto` with: its file, whose fixtures cost most, or all that share a Ray."""
     groups = [group for group, tests in WITH_RAY.items() if nodeid.startswith(tests)]
     return groups[0] if groups else nodeid.partition("::")[0]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """Start one process more than there are cores: the tests of services wait for a third of their time."""
-    return available_cores() + 1
 
 
 @pytest.hookimpl(optionalhook=True)

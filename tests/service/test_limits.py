@@ -55,33 +55,32 @@ def test_replica_that_overruns_is_replaced(compiled_path, texts, tmp_path):
         assert service.find_processes("entities:Replica") != [replica]
 
 
-def test_unfinished_bodies(compiled_path, texts):
+def test_unfinished_bodies(encoder_service, texts):
     """They take the room that there is, and no more. Who has most makes room for others. All is given back."""
-    with Service(compiled_path, "--max-memory", ROOM) as service:
-        service.post("/entities", {"text": texts[0]})
-        before = get_memory(service)
-        connections = []
-        try:
-            for _ in range(10):
-                connection = socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT)
-                connections.append(connection)
-                connection.sendall(b"POST /entities HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (31 * MIB))
-                try:
-                    connection.sendall(b" " * (20 * MIB))
-                except ConnectionError:
-                    pass  # It was refused meanwhile.
-            service.wait_for("held_bytes", 20 * MIB)
-            assert service.read_metric("held_bytes") <= ROOM * MIB
-            assert get_memory(service) - before < 1.5 * ROOM
-            assert service.post("/entities", {"text": texts[0]})[0] == 200
-        finally:
-            for connection in connections:
-                connection.close()
-        end = time.monotonic() + TIMEOUT
-        while service.read_metric("held_bytes") or get_memory(service) - before > ROOM / 2:
-            assert time.monotonic() < end
-        metrics = service.ask("GET", "/metrics")[1].decode("utf8")
-        assert 'requests_total{path="/entities",status="503"}' in metrics
+    encoder_service.post("/vectors", {"text": texts[0]})
+    before = get_memory(encoder_service)
+    connections = []
+    try:
+        for _ in range(10):
+            connection = socket.create_connection(("127.0.0.1", encoder_service.port), timeout=TIMEOUT)
+            connections.append(connection)
+            connection.sendall(b"POST /vectors HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (31 * MIB))
+            try:
+                connection.sendall(b" " * (20 * MIB))
+            except ConnectionError:
+                pass  # It was refused meanwhile.
+        encoder_service.wait_for("held_bytes", 20 * MIB)
+        assert encoder_service.read_metric("held_bytes") <= ROOM * MIB
+        assert get_memory(encoder_service) - before < 1.5 * ROOM
+        assert encoder_service.post("/vectors", {"text": texts[0]})[0] == 200
+    finally:
+        for connection in connections:
+            connection.close()
+    end = time.monotonic() + TIMEOUT
+    while encoder_service.read_metric("held_bytes") or get_memory(encoder_service) - before > ROOM / 2:
+        assert time.monotonic() < end
+    metrics = encoder_service.ask("GET", "/metrics")[1].decode("utf8")
+    assert 'requests_total{path="/vectors",status="503"}' in metrics
 
 
 def test_vectors_in_json_are_bounded(encoder_service):
