@@ -29,6 +29,7 @@ from .memory import STEPS_BETWEEN, give_back_memory
 from .parameters import has_finite_gradients, walk_parameters
 from .progress import Progress, describe_drop
 from .ranks import OneProcess, digest_weights
+from .torn_entities import NO_MOVE, find_torn_entity
 
 MODEL_BEST, MODEL_LAST = spacy_loop.DIR_MODEL_BEST, spacy_loop.DIR_MODEL_LAST
 
@@ -119,7 +120,10 @@ class Trainer:
         return bool(patience and last_step + best_step >= patience or max_steps and last_step >= max_steps)
 
     def update(self, batch: List[Example]) -> None:
-        """Make one step of the optimizer."""
+        """Make one step of the optimizer.
+
+        RAISES (UserError): If a loss or a gradient is not finite, or an entity can't be learned.
+        """
         step, nlp = self.progress.step, self.nlp
         self.group.start_step(step)
         if self.training["before_update"]:
@@ -127,14 +131,21 @@ class Trainer:
         dropout = next(self.dropouts)
         losses = dict.fromkeys(self.components, 0.0)
         for examples in spacy_loop.subdivide_batch(batch, self.training["accumulate_gradient"]):
-            nlp.update(
-                self.group.share(examples),
-                drop=dropout,
-                losses=losses,
-                sgd=False,
-                exclude=self.frozen,
-                annotates=self.training["annotating_components"],
-            )
+            examples = self.group.share(examples)
+            try:
+                nlp.update(
+                    examples,
+                    drop=dropout,
+                    losses=losses,
+                    sgd=False,
+                    exclude=self.frozen,
+                    annotates=self.training["annotating_components"],
+                )
+            except ValueError as error:
+                problem = find_torn_entity(nlp, self.training["annotating_components"], examples)
+                if NO_MOVE not in str(error) or problem is None:
+                    raise
+                raise UserError(problem) from error
         self.group.combine(nlp, self.components, losses)
         self.check_finite(losses)
         for name in self.components:

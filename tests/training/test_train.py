@@ -300,6 +300,18 @@ def test_mistyped_option(command, n_folders, tmp_path):
     assert_refused(result, "There is no option --typo", "`--help`")
 
 
+def test_entity_that_a_sentence_border_cuts(tiny_corpus, tiny_encoder, old_training, tmp_path):
+    """The sentencizer ends a sentence after the first of its tokens."""
+    corpus = shutil.copytree(tiny_corpus, tmp_path / "corpus")
+    words = ["Ada", "sang", "it", ".", "(", "You", "Bring", ")", *["so"] * 150, "."]
+    tags = ["B-PER", "O", "O", "O", "B-MISC", "I-MISC", "I-MISC", "I-MISC", *["O"] * 151]
+    DocBin(docs=[Doc(Vocab(), words=words, ents=tags)] * 4).to_disk(corpus / "train.spacy")
+    options = (*STEPS, "--corpora.train.gold_preproc", "false")
+    result = run_train(CONFIG, corpus, tiny_encoder, old_training, *options)
+    assert_refused(result, "entity '( You Bring )' has a sentence border inside", "--corpora.train.gold_preproc true")
+    assert_untouched(old_training)
+
+
 @pytest.mark.parametrize("command", [train_cli, train_distributed_cli])
 @pytest.mark.parametrize("rate", ["0", "-1e-4", "nan", "inf", "high"])
 def test_learning_rate_that_is_none(command, rate, tmp_path):
