@@ -3,7 +3,6 @@
 The data flow: as `scripts.train`, once for each pair -> training/sweep/NAME, metrics/sweep.{json,md}
 """
 
-import math
 from pathlib import Path
 from typing import Any, List
 
@@ -12,7 +11,7 @@ from typer import Argument as Arg
 from typer import Option as Opt
 
 from .common.console import UserError, exit_on_user_error
-from .training.overrides import parse_overrides
+from .training.overrides import parse_overrides, parse_positive
 from .training.settings import TrainingSettings
 from .training.sweep import BATCH_SIZES, LEARNING_RATES, sweep
 from .training.sweep_report import print_table
@@ -61,11 +60,8 @@ def parse_numbers(option: str, text: str, kind: type) -> List[Any]:
     RETURNS (List[Any]): The numbers.
     RAISES (UserError): If the text is something else.
     """
-    try:
-        numbers = [kind(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(0 < number < math.inf for number in numbers):
+    numbers = [parse_positive(part, kind) for part in text.split(",")]
+    if None in numbers:
         example = ",".join(map(str, BATCH_SIZES if kind is int else LEARNING_RATES))
         raise UserError(f"{option} is {text!r}. Give positive numbers with commas between, such as {example}.")
     return numbers

@@ -128,7 +128,7 @@ class Trainer:
         self.group.start_step(step)
         if self.training["before_update"]:
             self.training["before_update"](nlp, {"step": step, "epoch": self.progress.epoch})
-        dropout = next(self.dropouts)
+        dropout, annotating = next(self.dropouts), self.training["annotating_components"]
         losses = dict.fromkeys(self.components, 0.0)
         for examples in spacy_loop.subdivide_batch(batch, self.training["accumulate_gradient"]):
             examples = self.group.share(examples)
@@ -139,13 +139,12 @@ class Trainer:
                     losses=losses,
                     sgd=False,
                     exclude=self.frozen,
-                    annotates=self.training["annotating_components"],
+                    annotates=annotating,
                 )
             except ValueError as error:
-                problem = find_torn_entity(nlp, self.training["annotating_components"], examples)
-                if NO_MOVE not in str(error) or problem is None:
-                    raise
-                raise UserError(problem) from error
+                if NO_MOVE in str(error) and (problem := find_torn_entity(nlp, annotating, examples)):
+                    raise UserError(problem) from error
+                raise
         self.group.combine(nlp, self.components, losses)
         self.check_finite(losses)
         for name in self.components:

@@ -1,7 +1,7 @@
 """Settings of a config on the command line: --training.max_steps 1000."""
 
 import math
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from click import NoSuchOption
 from spacy.cli._util import parse_config_overrides
@@ -19,7 +19,12 @@ def parse_overrides(arguments: List[str], learn_rate: str = "") -> Dict[str, Any
     RETURNS (Dict[str, Any]): The settings.
     RAISES (UserError): If one has no section: a mistyped option. If the learning rate is not a positive number.
     """
-    chosen = {HIGHEST_RATE: parse_rate(learn_rate)} if learn_rate else {}
+    rate = parse_positive(learn_rate, float)
+    if learn_rate and rate is None:
+        raise UserError(
+            f"--learn-rate is {learn_rate!r}. Give a positive number such as 3e-4, or nothing for that of the config."
+        )
+    chosen = {HIGHEST_RATE: rate} if learn_rate else {}
     try:
         return {**chosen, **parse_config_overrides(arguments)}
     except NoSuchOption as error:
@@ -29,17 +34,14 @@ def parse_overrides(arguments: List[str], learn_rate: str = "") -> Dict[str, Any
         ) from error
 
 
-def parse_rate(text: str) -> float:
-    """Read a learning rate.
+def parse_positive(text: str, kind: type) -> Optional[Any]:
+    """Read a positive number.
 
-    RAISES (UserError): If it is not a positive number.
+    kind (type): `int` or `float`.
+    RETURNS (Optional[Any]): The number, None if the text is something else.
     """
     try:
-        rate = float(text)
+        number = kind(text)
     except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise UserError(
-            f"--learn-rate is {text!r}. Give a positive number such as 3e-4, or nothing for that of the config."
-        )
-    return rate
+        return None
+    return number if 0 < number < math.inf else None

@@ -20,6 +20,7 @@ from ..common.files import replace_when_done
 from ..common.machine import describe_machine
 from ..common.project import ROOT
 from ..common.reporting import write_json, write_reports, write_text
+from .overrides import HIGHEST_RATE
 from .prepare import check_input
 from .settings import TrainingSettings
 from .sweep_report import make_markdown
@@ -85,7 +86,7 @@ def make_overrides(n_samples: int, batch_size: int, learning_rate: float, epochs
             "@batchers": "spacy.batch_by_sequence.v1",
             "size": batch_size,
         },
-        "training.optimizer.learn_rate.initial_rate": learning_rate,
+        HIGHEST_RATE: learning_rate,
         "training.optimizer.learn_rate.warmup_steps": max(1, round(WARMUP_SHARE * steps * epochs)),
         "training.max_epochs": 0,
         "training.max_steps": steps * epochs,
