@@ -15,8 +15,9 @@ from ..common.corpora import choose_evenly, copy_bare
 from ..compiled_transformer.component import FACTORY as COMPILED
 from ..compiled_transformer.piece_segmentation import PieceSegmentation
 from ..compiled_transformer.pieces import read_piece_encoder
+from ..compiled_transformer.pooling import MEAN, SUM
 from ..compiled_transformer.wordpieces import Wordpieces
-from .compilable import Listener, Segments, why_missing
+from .compilable import Listener, Segments, list_poolings, why_missing
 from .curated_encoder import convert_encoder, get_max_length
 from .curated_listeners import find_curated_listeners
 from .curated_pieces import describe_pieces
@@ -32,26 +33,41 @@ class CuratedReference:
     path (Path): Its folder.
     nlp (Language): The loaded pipeline.
     transformer (Pipe): Its transformer component.
+    readers (List[str]): Names of the components that listen to it.
+    RAISES (UserError): If it can't be compiled, with the reason.
     """
 
     factory = COMPILED
 
-    def __init__(self, path: Path, nlp: Language, transformer: Pipe) -> None:
+    def __init__(self, path: Path, nlp: Language, transformer: Pipe, readers: List[str]) -> None:
         self.path = path
         self.nlp = nlp
         self.transformer = transformer
         layer = transformer.model.get_ref("transformer")
-        found = find_curated_listeners(nlp, transformer.name, path)
+        found = find_curated_listeners(nlp, readers, path)
         self.listeners: Dict[str, List[Listener]] = found.by_component
         self.encoder: PreTrainedModel = convert_encoder(layer, found.weights, path)
         self.max_length = get_max_length(layer, self.encoder)
         self.pieces = describe_pieces(transformer.model.get_ref("piece_encoder"), path)
         self.settings = get_settings(transformer.model, self.max_length, path)
+        self._check_poolings()
 
     @property
     def width(self) -> int:
         """Width of a token vector."""
         return self.transformer.model.get_dim("nO")
+
+    def _check_poolings(self) -> None:
+        """Check that pieces in two windows, whose vectors are averaged first, can be pooled one window after the other.
+
+        RAISES (UserError): If they can't.
+        """
+        poolings = set(list_poolings(self)) - {MEAN, SUM}
+        if poolings and self.settings["stride"] < self.settings["window"]:
+            raise UserError(
+                f"A listener in {self.path} pools pieces with reduce_{min(poolings)}, and the windows overlap, which can't be "
+                "compiled together. Train with reduce_mean.v1 or reduce_sum.v1, or with a stride as large as the window."
+            )
 
     def check_pieces(self, docs: List[Doc]) -> None:
         """Do nothing: the pieces are made with the very same vocabulary."""
@@ -83,23 +99,6 @@ class CuratedReference:
 def why_not_curated() -> Optional[str]:
     """Say why pipelines of spacy-curated-transformers can't be loaded here, see `why_missing`."""
     return why_missing(PACKAGE, REQUIREMENT)
-
-
-def read_curated(path: Path, nlp: Language) -> CuratedReference:
-    """Check that a loaded pipeline can be compiled.
-
-    path (Path): Folder of the pipeline.
-    RETURNS (CuratedReference): What the compilation has to know of it.
-    RAISES (UserError): If it can't, with the reason.
-    """
-    names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory in (FACTORY, "transformer")]
-    if len(names) != 1:
-        found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer that is switched on"
-        raise UserError(
-            f"The pipeline in {path} has {found} among its components ({', '.join(nlp.pipe_names)}). "
-            f"Expected one `{FACTORY}`."
-        )
-    return CuratedReference(path, nlp, nlp.get_pipe(names[0]))
 
 
 def get_settings(model: Model, max_length: int, path: Path) -> Dict[str, Any]:

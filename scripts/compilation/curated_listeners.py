@@ -7,9 +7,13 @@ from spacy.language import Language
 from thinc.api import Model
 
 from ..common.console import UserError
-from .compilable import Listener
+from ..compiled_transformer.pooling import POOLINGS
+from .compilable import Listener, get_pooling
 
-LAST, WEIGHTED, ALL = "last_transformer_layer_listener", "scalar_weighting_listener", "transformer_layers_listener"
+LAST, WEIGHTED = "last_transformer_layer_listener", "scalar_weighting_listener"
+LISTENER_MARK = (
+    "_TRANSFORMER_LISTENER"  # The attribute that each listener has, `spacy_curated_transformers/models/listeners.py`
+)
 REPLACED = "wrapped_transformer_and_listener"  # What `nlp.replace_listeners` puts into a component
 Weights = Tuple[float, ...]
 
@@ -21,38 +25,27 @@ class CuratedListeners(NamedTuple):
     weights: Optional[Weights]  # of the embeddings and each layer; None if all listeners read the last layer
 
 
-def find_curated_listeners(nlp: Language, transformer: str, path: Path) -> CuratedListeners:
-    """Find the listeners of all components.
+def find_curated_listeners(nlp: Language, readers: List[str], path: Path) -> CuratedListeners:
+    """Find the listeners to a transformer.
 
-    transformer (str): Name of the transformer component.
+    readers (List[str]): Names of the components that listen to it.
     path (Path): The pipeline, for messages.
-    RAISES (UserError): If there is none, one that can't be compiled, or some that read different sums of layers.
+    RAISES (UserError): If there is one that can't be compiled, or some that read different sums of layers.
     """
     listeners: Dict[str, List[Listener]] = {}
     weights: Dict[str, Optional[Weights]] = {}
-    for name, pipe in nlp.pipeline:
-        if name == transformer or not isinstance(getattr(pipe, "model", None), Model):
-            continue
-        for node in pipe.model.walk():
-            if node.name == REPLACED:
+    for name in readers:
+        for node in nlp.get_pipe(name).model.walk():
+            if LISTENER_MARK not in node.attrs:
+                continue
+            if node.name not in (LAST, WEIGHTED):
                 raise UserError(
-                    f"Component {name!r} in {path} has a transformer of its own, as `nlp.replace_listeners` makes it. "
-                    f"Compile the pipeline as it was before, where {name!r} listens to {transformer!r}."
+                    f"Component {name!r} in {path} reads the transformer by a {node.name!r}, which can't be compiled. Train "
+                    "it with `spacy-curated-transformers.LastTransformerLayerListener.v1` or `ScalarWeightingListener.v1`."
                 )
-            if node.name == ALL:
-                raise UserError(
-                    f"Component {name!r} in {path} reads each layer of the transformer, which can't be compiled. Train it "
-                    "with `spacy-curated-transformers.LastTransformerLayerListener.v1` or `ScalarWeightingListener.v1`."
-                )
-            if node.name in (LAST, WEIGHTED):
-                check_pooling(node, name, path)
-                listeners.setdefault(name, []).append(Listener(node, node.attrs["_upstream_name"]))
-                weights[name] = None if node.name == LAST else get_weights(node)
-    if not listeners:
-        raise UserError(
-            f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing. Expected a "
-            "`spacy-curated-transformers.LastTransformerLayerListener.v1` in ner, tagger, parser or another component."
-        )
+            pooling = read_pooling(node, name, path)
+            listeners.setdefault(name, []).append(Listener(node, node.attrs["_upstream_name"], pooling))
+            weights[name] = None if node.name == LAST else get_weights(node)
     if len(set(weights.values())) > 1:
         raise UserError(
             f"The components {', '.join(weights)} in {path} read different sums of the transformer's layers, which can't "
@@ -61,17 +54,20 @@ def find_curated_listeners(nlp: Language, transformer: str, path: Path) -> Curat
     return CuratedListeners(listeners, next(iter(weights.values())))
 
 
-def check_pooling(listener: Model, component: str, path: Path) -> None:
-    """Check that a token's vector is the mean of its pieces.
+def read_pooling(listener: Model, component: str, path: Path) -> str:
+    """Read how a token's vector is made of those of its pieces.
 
-    RAISES (UserError): If it is not.
+    RETURNS (str): One of `POOLINGS`.
+    RAISES (UserError): If it is another way.
     """
-    pooling = listener.layers[-1].layers[0].name
-    if pooling != "reduce_mean":
+    layer = listener.layers[-1].layers[0].name
+    pooling = get_pooling(layer)
+    if pooling not in POOLINGS:
         raise UserError(
-            f"The listener of {component!r} in {path} pools pieces with {pooling}, which can't be compiled. "
-            'Train it with `pooling = {"@layers": "reduce_mean.v1"}`.'
+            f"The listener of {component!r} in {path} pools pieces with {layer!r}, which can't be compiled. "
+            f"Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
         )
+    return pooling
 
 
 def get_weights(listener: Model) -> Weights:

@@ -8,7 +8,11 @@ from spacy.language import Language
 from spacy_transformers.layers import TransformerModel
 from thinc.api import Model
 
-PACKAGE = "spacy-transformers"
+from ..compiled_transformer.encoder_component import EncoderComponent
+from .curated_listeners import REPLACED
+from .shared_transformers import find_shared_transformers, list_readers
+
+PACKAGE, CURATED_PACKAGE = "spacy-transformers", "spacy-curated-transformers"
 OWN_PACKAGES = ("spacy", "spacy_legacy", "spacy_transformers", "spacy_curated_transformers")
 NO_SETTER = "spacy-transformers.null_annotation_setter.v1"
 
@@ -19,16 +23,29 @@ def find_own_transformers(nlp: Language) -> List[str]:
 
 
 def has_own_transformer(pipe: Any) -> bool:
-    """Tell whether a component, other than the shared transformer itself, has a transformer of spacy-transformers inside."""
+    """Tell whether a component, other than a shared transformer itself, has a transformer inside."""
     model = getattr(pipe, "model", None)
     if not isinstance(model, Model) or isinstance(model, TransformerModel):
         return False
-    return any(isinstance(node, TransformerModel) for node in model.walk())
+    return any(isinstance(node, TransformerModel) or node.name == REPLACED for node in model.walk())
 
 
-def get_kept_requirements(nlp: Language) -> List[str]:
-    """List what pip has to install for the transformers that components keep."""
-    return [f"{PACKAGE}=={version(PACKAGE)}"] if find_own_transformers(nlp) else []
+def get_kept_requirements(nlp: Language, transformer: str) -> List[str]:
+    """List what pip has to install for the transformers that are kept, and for those that are compiled already.
+
+    transformer (str): Name of the transformer component that is compiled.
+    """
+    requirements = []
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, EncoderComponent):
+            requirements += pipe.encoder.manifest["requirements"]
+        elif name != transformer and isinstance(getattr(pipe, "model", None), Model):
+            nodes = list(pipe.model.walk())
+            if any(isinstance(node, TransformerModel) for node in nodes):
+                requirements.append(f"{PACKAGE}=={version(PACKAGE)}")
+            elif any(node.name == REPLACED for node in nodes) or name in find_shared_transformers(nlp):
+                requirements.append(f"{CURATED_PACKAGE}=={version(CURATED_PACKAGE)}")
+    return requirements
 
 
 def find_readers(nlp: Language) -> List[str]:
@@ -52,15 +69,24 @@ def get_leftover_warnings(nlp: Language, transformer: str) -> List[str]:
     """Say in sentences what of the trained pipeline is not compiled, and what to do.
 
     nlp (Language): The trained pipeline.
-    transformer (str): Name of its transformer component.
+    transformer (str): Name of the transformer component that is compiled.
     """
     warnings = []
+    shared = find_shared_transformers(nlp)
+    for other in shared:
+        if other != transformer:
+            readers = list_readers(nlp, other, shared)
+            warnings.append(
+                f"This pipeline has {len(shared)} transformers. {transformer!r} is compiled; {other!r}, which "
+                f"{', '.join(map(repr, readers)) or 'no component'} reads, stays as slow as it is and needs torch. Run "
+                "`optimize` again, on the compiled pipeline, to compile it too, or remove it if nothing reads it."
+            )
     own = find_own_transformers(nlp)
     if own:
         warnings.append(
             f"{join_names(own)} in this pipeline has a transformer of its own (`nlp.replace_listeners` or "
-            f"`Tok2VecTransformer`), which stays as slow as it is and needs {PACKAGE} and torch, so the compiled pipeline "
-            f"requires them. Compile the pipeline as it was before, where all components listen to {transformer!r}."
+            f"`Tok2VecTransformer`), which stays as slow as it is and needs torch, so the compiled pipeline "
+            f"requires it. Compile the pipeline as it was before, where all components listen to {transformer!r}."
         )
     readers = find_readers(nlp)
     if readers:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy
 import spacy
@@ -12,7 +12,6 @@ from spacy.tokens import Doc
 from spacy.util import load_config
 from spacy_transformers.layers import TransformerListener
 from spacy_transformers.pipeline_component import Transformer
-from thinc.api import Model
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
@@ -24,12 +23,13 @@ from ..compiled_transformer.windows import get_windows
 from ..compiled_transformer.wordpieces import Wordpieces
 from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
 from .curated import FACTORY as CURATED
-from .curated import read_curated, why_not_curated
+from .curated import CuratedReference, why_not_curated
 from .export import get_max_length
 from .fast_tokenizers import check_ids, make_fast, refuse
 from .huggingface import FACTORY as TOKEN_PIPE
 from .huggingface import read_token_pipe, why_no_token_pipe
 from .leftovers import find_own_transformers, join_names
+from .shared_transformers import choose_transformer, find_shared_transformers, list_readers
 from .token_types import fold_token_types
 
 SPAN_GETTERS = {
@@ -123,11 +123,11 @@ def load_reference(path: Path) -> Compilable:
         raise UserError(f"Can't load the pipeline in {path}: {error}") from error
     if TOKEN_PIPE in factories:
         return read_token_pipe(path, nlp)
-    if CURATED in factories:
-        return read_curated(path, nlp)
-    transformer = find_transformer(nlp, path)
-    listeners = find_listeners(nlp, transformer.name, path)
-    reference = Reference(path, nlp, transformer, listeners, get_span_settings(nlp, transformer.name))
+    name, readers = find_transformer(nlp, path)
+    if nlp.get_pipe_meta(name).factory == CURATED:
+        return CuratedReference(path, nlp, nlp.get_pipe(name), readers)
+    listeners = find_listeners(nlp, readers, path)
+    reference = Reference(path, nlp, nlp.get_pipe(name), listeners, get_span_settings(nlp, name))
     if reference.tokenizer is None:
         raise refuse(path)
     return reference
@@ -144,39 +144,50 @@ def read_config(path: Path) -> Dict[str, Any]:
         raise UserError(f"Can't load the pipeline in {path}: {error}") from error
 
 
-def find_transformer(nlp: Language, path: Path) -> Transformer:
-    """Find the one spacy-transformers component of a pipeline."""
-    names = [name for name, pipe in nlp.pipeline if isinstance(pipe, Transformer)]
-    own = find_own_transformers(nlp)
+def find_transformer(nlp: Language, path: Path) -> Tuple[str, List[str]]:
+    """Find the transformer component to compile.
+
+    RETURNS (Tuple[str, List[str]]): Its name, and those of the components that listen to it.
+    RAISES (UserError): If there is none, or no component that listens to it.
+    """
+    names, own = find_shared_transformers(nlp), find_own_transformers(nlp)
     if own and not names:
         raise UserError(
             f"The pipeline in {path} has no shared transformer: {join_names(own)} has one of its own inside, which "
             "can't be compiled. Train with a `transformer` component and `spacy-transformers.TransformerListener.v1`."
         )
-    if len(names) != 1:
-        found = f"{len(names)} transformers ({', '.join(names)})" if names else "no transformer"
+    if not names:
         raise UserError(
-            f"The pipeline in {path} has {found} among its components ({', '.join(nlp.pipe_names)}). "
-            "Expected one `transformer` of spacy-transformers, or one `curated_transformer` of spacy-curated-transformers."
+            f"The pipeline in {path} has no transformer among its components ({', '.join(nlp.pipe_names)}). "
+            f"Expected a `transformer` of spacy-transformers, or a `{CURATED}` of spacy-curated-transformers."
         )
-    return nlp.get_pipe(names[0])
+    name = choose_transformer(nlp, names)
+    readers = list_readers(nlp, name, names)
+    if not readers:
+        why = f" {join_names(own)} has a transformer of its own." if own else ""
+        raise UserError(
+            f"No component in {path} listens to {name!r}, so a compiled one would change nothing.{why} "
+            "Expected a `spacy-transformers.TransformerListener.v1`, or a listener of spacy-curated-transformers, in ner, "
+            "tagger, parser or another component."
+        )
+    return name, readers
 
 
-def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, List[Listener]]:
+def find_listeners(nlp: Language, readers: List[str], path: Path) -> Dict[str, List[Listener]]:
     """Find the layers that read the transformer's output.
 
+    readers (List[str]): Names of the components that listen to it.
     RETURNS (Dict[str, List[Listener]]): By component, the `TransformerListener.v1` layers, made of a listener and a
         pooling.
-    RAISES (UserError): If there is none, or one of another form or with a pooling that is not known.
+    RAISES (UserError): If there is one of another form or with a pooling that is not known.
     """
     layers: Dict[str, List[Listener]] = {}
-    for name, pipe in nlp.pipeline:
-        if not isinstance(getattr(pipe, "model", None), Model):
-            continue
-        found = [node for node in pipe.model.walk() if isinstance(node, TransformerListener)]
+    for name in readers:
+        nodes = list(nlp.get_pipe(name).model.walk())
+        found = [node for node in nodes if isinstance(node, TransformerListener)]
         inside = [
             node
-            for node in pipe.model.walk()
+            for node in nodes
             if node.has_ref("listener") and isinstance(node.get_ref("listener"), TransformerListener)
         ]
         if not len(found) == len(inside) == count_listeners(nlp.config["components"][name]):
@@ -192,13 +203,6 @@ def find_listeners(nlp: Language, transformer: str, path: Path) -> Dict[str, Lis
                     f"be compiled. Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
                 )
             layers.setdefault(name, []).append(Listener(node, node.get_ref("listener").upstream_name, pooling))
-    if not layers:
-        own = find_own_transformers(nlp)
-        why = f" {join_names(own)} has a transformer of its own." if own else ""
-        raise UserError(
-            f"No component in {path} listens to {transformer!r}, so a compiled one would change nothing.{why} "
-            "Expected a `spacy-transformers.TransformerListener.v1` in ner, tagger, parser or another component."
-        )
     return layers
 
 

@@ -38,7 +38,7 @@ def save_skeleton(reference: Compilable, folder: Path) -> None:
     config = make_config(reference, place)
     reference.nlp.to_disk(folder, exclude=[name])
     config.to_disk(folder / "config.cfg")
-    write_requirements(folder, get_kept_requirements(reference.nlp))
+    write_requirements(folder, get_kept_requirements(reference.nlp, name))
 
 
 def make_config(reference: Compilable, place: str) -> Config:
@@ -122,4 +122,4 @@ def assemble(skeleton: Path, artefact: Artefact, transformer: str, folder: Path)
 def write_requirements(folder: Path, requirements: List[str]) -> None:
     """Let a pipeline's wheel bring what the code file imports: spaCy doesn't look into it for that."""
     meta = srsly.read_json(folder / "meta.json")
-    srsly.write_json(folder / "meta.json", {**meta, "requirements": requirements})
+    srsly.write_json(folder / "meta.json", {**meta, "requirements": list(dict.fromkeys(requirements))})

@@ -58,11 +58,6 @@ def use_no_transformer(config):
     config["components"]["ner"] = {"factory": "ner"}
 
 
-def use_two_transformers(config):
-    config["components"]["second"] = config["components"]["transformer"]
-    config["nlp"]["pipeline"].insert(config["nlp"]["pipeline"].index("ner"), "second")
-
-
 def use_no_listener(config):
     config["nlp"]["pipeline"].remove("ner")
     del config["components"]["ner"]
@@ -74,7 +69,6 @@ REFUSED: List[Tuple[Callable[[Dict], None], List[str]]] = [
     (use_two_poolings_in_one_component, ["'ner'", "architecture of its own", "TransformerListener.v1"]),
     (use_own_listener, ["'ner'", "architecture of its own", "TransformerListener.v1"]),
     (use_no_transformer, ["no transformer", "(sentencizer, ner)"]),
-    (use_two_transformers, ["2 transformers (transformer, second)"]),
     (use_no_listener, ["No component", "listens to 'transformer'"]),
 ]
 
