@@ -305,7 +305,7 @@ def test_what_is_best_in_latency_is_warmed_up(reference_path, train_corpus, dev_
     make_quick(monkeypatch, [get_candidate("openvino-fp32")])
     arguments = (reference_path, tmp_path / "compiled", train_corpus, dev_corpus, tmp_path / "metrics")
     report = run_search(*arguments, SearchSettings(Gate(0, 0), objective="latency"))
-    lengths = [32, 64]
+    lengths = [32, 48, 64, 96]
     assert [row["settings"]["warm_up_lengths"] for row in report["candidates"]] == [lengths, lengths]
     assert [row["name"] for row in report["candidates"]] == ["openvino-fp32", "openvino-fp32, batch_wordpieces 512"]
     assert spacy.load(tmp_path / "compiled").get_pipe("transformer").model.attrs["warm_up_lengths"] == lengths
