@@ -8,6 +8,7 @@ import asyncio
 import math
 import socket
 from functools import partial
+from pathlib import Path
 from typing import Any, List, Sequence
 
 import uvicorn
@@ -17,7 +18,6 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ReplicaState
 
 from ..common.texts import find_long_run
-from ..compiled_transformer.artefact import read_tokenizer
 from .api import make_app
 from .batcher import Batcher
 from .memory import Memory, Share, give_back_large_blocks, make_answer_refusal
@@ -27,12 +27,12 @@ from .replica import AnswerTooLong
 from .requests import BUSY, Refused
 from .served_pipeline import ServedPipeline
 from .settings import ServiceSettings, get_family
+from .wordpiece_counts import read_counter
 
 DRAIN_SECONDS = 1  # For clients to see that their connections end with the next answer, when it stops.
 GRACE = 5  # Seconds to send the last answers then.
 BACKLOG = 2048
 BATCHES_PER_REPLICA = 2  # One runs, the next one is there already.
-TEXTS_AT_ONCE = 8  # Whose wordpieces are counted; they take a hundred times the memory of a text.
 MANY = 10_000  # Characters whose wordpieces are counted aside, so that the other requests don't wait.
 LONG_DOCUMENT = 2048  # Wordpieces of a document that runs where short ones don't wait for it.
 LONG_RUN = 500  # Characters without white space that make a document one: spaCy's tokenizer is quadratic in them.
@@ -61,8 +61,7 @@ class Front:
         self.metrics = Metrics(lambda: self._waiting, lambda: self.memory.held)
         self._waiting = self._long_waiting = 0
         self._replicas = replicas
-        with open(pipeline.tokenizer, "rb") as file_:
-            self._tokenizer = read_tokenizer(file_.read())
+        self._count_wordpieces = read_counter(Path(pipeline.artefact))
         self._batcher = self._long_batcher = self._make_batcher(replicas, settings.workers)
         if settings.long_workers:
             self._long_batcher = self._make_batcher(long_replicas, settings.long_workers)
@@ -160,13 +159,6 @@ class Front:
         if max(lengths) > LONG_DOCUMENT:
             return True
         return self.pipeline.has_spacy_tokenizer and any(find_long_run(text, LONG_RUN) for text in texts)
-
-    def _count_wordpieces(self, texts: List[str]) -> List[int]:
-        lengths: List[int] = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            part = texts[start : start + TEXTS_AT_ONCE]
-            lengths.extend(map(len, self._tokenizer.encode_batch_fast(part, add_special_tokens=False)))
-        return lengths
 
     async def _ask(self, replicas: DeploymentHandle, documents: List[Any]) -> List[bytes]:
         try:

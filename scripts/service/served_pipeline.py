@@ -1,14 +1,16 @@
 """The pipeline to serve: where it is, and what the front has to know of it without loading it."""
 
-from typing import List, NamedTuple
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
 
 import srsly
 
 from ..common.console import UserError
 from ..common.pipelines import find_pipeline
 from ..common.texts import uses_spacy_tokenizer
-from ..compiled_transformer.artefact import MANIFEST, TOKENIZER
+from ..compiled_transformer.artefact import MANIFEST
 from ..compiled_transformer.component import DEFAULT_CONFIG, FACTORY
+from ..compiled_transformer.encoder import CompiledEncoder
 from ..compiled_transformer.remote import get_encoder_id
 
 
@@ -19,7 +21,7 @@ class ServedPipeline(NamedTuple):
     title: str
     transformer: str
     others: List[str]  # Components after the transformer.
-    tokenizer: str  # Path of the encoder's tokenizer.
+    artefact: str  # Folder of the compiled encoder.
     encoder_id: str
     encoder: str  # In words.
     width: int
@@ -33,7 +35,7 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
     name (str): Folder or name of an installed package.
     encoder_only (bool): It has to give token vectors.
     RETURNS (ServedPipeline): The pipeline.
-    RAISES (UserError): If there is none, its transformer is not compiled, or it gives no vectors but has to.
+    RAISES (UserError): If there is none, its transformer is not compiled or damaged, or it gives no vectors but has to.
     """
     found = find_pipeline(name)
     if not found.compiled:
@@ -42,9 +44,7 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
         )
     transformer = found.compiled[0]
     files = found.folder / transformer
-    for file_name in (MANIFEST, TOKENIZER):
-        if not (files / file_name).is_file():
-            raise UserError(f"There is no {file_name} in {files}. Copy the whole pipeline again.")
+    manifest = check_artefact(files)
     if encoder_only and found.config["components"][transformer]["factory"] != FACTORY:
         raise UserError(
             f"{name} gives no token vectors: its {transformer!r} labels wordpieces. Serve it without --encoder-only."
@@ -54,14 +54,14 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
         raise UserError(
             f"{name} asks {settings['remote']} for its token vectors. Serve the pipeline that has the encoder itself."
         )
-    meta, manifest = srsly.read_json(found.folder / "meta.json"), srsly.read_json(files / MANIFEST)
+    meta = srsly.read_json(found.folder / "meta.json")
     pipeline: List[str] = found.config["nlp"]["pipeline"]
     return ServedPipeline(
         name=found.name,
         title=f"{meta['lang']}_{meta['name']} {meta['version']}",
         transformer=transformer,
         others=pipeline[pipeline.index(transformer) + 1 :],
-        tokenizer=str((files / TOKENIZER).resolve()),
+        artefact=str(files.resolve()),
         encoder_id=get_encoder_id(manifest, settings),
         encoder=f"{manifest['engine']} {manifest['precision']}, width {manifest['width']}, {settings['spans']} windows "
         f"of {settings['window']} with stride {settings['stride']}",
@@ -69,3 +69,17 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
         has_spacy_tokenizer=uses_spacy_tokenizer(found.config),
         scores_entities=found.scores_entities,
     )
+
+
+def check_artefact(folder: Path) -> Dict[str, Any]:
+    """Check the files of a compiled encoder, before anything is started to load them.
+
+    RETURNS (Dict[str, Any]): The manifest.
+    RAISES (UserError): If one is missing or damaged.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"There is no {MANIFEST} in {folder}. Copy the whole pipeline again.")
+    try:
+        return CompiledEncoder().from_disk(folder).manifest
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
