@@ -31,15 +31,12 @@ settings.register_profile("project", deadline=None, max_examples=50, print_blob=
 settings.load_profile("project")
 
 
-WITH_RAY = {
-    "annotate": ("tests/annotation/", "tests/test_telemetry.py::test_annotate"),
-    "serve": ("tests/service/", "tests/test_telemetry.py::test_serve"),
-}
+WITH_RAY = ("tests/annotation/", "tests/service/")
 
 
 def get_group(nodeid: str) -> str:
     """Name what a test shares a process of `-n auto` with: its file, whose fixtures cost most, or all that share a Ray."""
-    groups = [group for group, tests in WITH_RAY.items() if nodeid.startswith(tests)]
+    groups = [folder for folder in WITH_RAY if nodeid.startswith(folder)]
     return groups[0] if groups else nodeid.partition("::")[0]
 
 

@@ -1,9 +1,11 @@
 """Watch what processes look up, connect to, and write."""
 
+import contextlib
 import json
 import os
+import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence
 
 from . import helpers, isolation
 
@@ -89,3 +91,15 @@ class Watch:
         """RETURNS (List[Any]): What was looked up, connected to, and written elsewhere, and files in the home folder."""
         lines = self.record.read_text().splitlines() if self.record.exists() else []
         return [*map(json.loads, lines), *(str(path) for path in self.home.rglob("*"))]
+
+
+@contextlib.contextmanager
+def watch_ray(blocked: Sequence[str]) -> Iterator[Watch]:
+    """Watch processes that start Ray, which has its sockets in the temporary folder, and whose names must be short.
+
+    blocked (Sequence[str]): Packages that are not installed for them.
+    """
+    with tempfile.TemporaryDirectory(prefix="watched-") as name:
+        folder = Path(name) / "files"
+        folder.mkdir()
+        yield Watch(folder, [Path(tempfile.gettempdir())], blocked)

@@ -133,17 +133,3 @@ def test_stop_finishes_what_is_running_and_logs_no_text(compiled_path, long_requ
         with pytest.raises(ConnectionError):
             service.ask("GET", "/health")
         assert not psutil.wait_procs(processes, TIMEOUT)[1]
-
-
-def test_slow_and_unfinished_bodies(compiled_path):
-    """They are refused, and don't keep the service from stopping."""
-    head = b"POST /entities HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
-    with Service(compiled_path, "--timeout", 1) as service:
-        with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as gone:
-            gone.sendall(head)
-        service.wait_for("gone_clients_total", 1)
-        with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as slow:
-            slow.sendall(head)
-            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-            slow.sendall(head)
-            assert service.stop() == 0

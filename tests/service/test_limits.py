@@ -18,6 +18,7 @@ from .service_process import ROOM, TIMEOUT, Service, send
 
 pytestmark = pytest.mark.slow
 MIB = 2**20
+UNFINISHED = b"POST /entities HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
 
 
 def get_memory(service):
@@ -39,20 +40,30 @@ def test_longest_run_without_white_space(service):
     assert service.post("/entities", {"text": "$ " * (MAX_RUN // 2)})[0] == 200
 
 
-def test_replica_that_overruns_is_replaced(compiled_path, texts, tmp_path):
-    """It hangs in a regular expression, where no Python code of its process runs any more."""
+def test_what_overruns_is_ended(compiled_path, texts, tmp_path):
+    """A replica, which hangs in a regular expression, where no Python code of its process runs any more, and bodies that are
+    slow or never end, which don't keep the service from stopping."""
     nlp = spacy.load(compiled_path)
     nlp.tokenizer.token_match = re.compile(r"(?:a+)+b").match
     nlp.to_disk(tmp_path / "pipeline")
-    with Service(tmp_path / "pipeline", "--timeout", 10) as service:
+    with Service(tmp_path / "pipeline", "--timeout", 5) as service:
         (replica,) = service.find_processes("entities:Replica")
         hanging = send(service, {"text": "a" * 60})
-        assert hanging.get()[0] == 504
-        psutil.wait_procs([replica], TIMEOUT)
-        end = time.monotonic() + TIMEOUT
-        while service.post("/entities", {"text": texts[0]})[0] != 200:
-            assert time.monotonic() < end
-        assert service.find_processes("entities:Replica") != [replica]
+        with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as gone:
+            gone.sendall(UNFINISHED)
+        service.wait_for("gone_clients_total", 1)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as slow:
+            slow.sendall(UNFINISHED)
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+            assert hanging.get()[0] == 504
+            psutil.wait_procs([replica], TIMEOUT)
+            end = time.monotonic() + TIMEOUT
+            while service.post("/entities", {"text": texts[0]})[0] != 200:
+                assert time.monotonic() < end
+            assert service.find_processes("entities:Replica") != [replica]
+        with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as slow:
+            slow.sendall(UNFINISHED)
+            assert service.stop() == 0
 
 
 def test_unfinished_bodies(encoder_service, texts):
