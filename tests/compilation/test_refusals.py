@@ -26,7 +26,7 @@ def drop_listeners(config):
 @pytest.mark.parametrize(
     "change,expected",
     [
-        (drop_transformer, ["no transformer", "Expected one"]),
+        (drop_transformer, ["no transformer", "Expected a `transformer`"]),
         (drop_listeners, ["No component", "listens", "TransformerListener"]),
     ],
 )
