@@ -10,24 +10,12 @@ from thinc.api import Model
 
 from ..compiled_transformer.encoder_component import EncoderComponent
 from .curated_listeners import REPLACED
+from .own_transformers import find_own_transformers
 from .shared_transformers import find_shared_transformers, list_readers
 
 PACKAGE, CURATED_PACKAGE = "spacy-transformers", "spacy-curated-transformers"
 OWN_PACKAGES = ("spacy", "spacy_legacy", "spacy_transformers", "spacy_curated_transformers")
 NO_SETTER = "spacy-transformers.null_annotation_setter.v1"
-
-
-def find_own_transformers(nlp: Language) -> List[str]:
-    """List the components with a transformer inside, as `nlp.replace_listeners` and `Tok2VecTransformer` make them."""
-    return [name for name, pipe in nlp.pipeline if has_own_transformer(pipe)]
-
-
-def has_own_transformer(pipe: Any) -> bool:
-    """Tell whether a component, other than a shared transformer itself, has a transformer inside."""
-    model = getattr(pipe, "model", None)
-    if not isinstance(model, Model) or isinstance(model, TransformerModel):
-        return False
-    return any(isinstance(node, TransformerModel) or node.name == REPLACED for node in model.walk())
 
 
 def get_kept_requirements(nlp: Language, transformer: str) -> List[str]:

@@ -28,7 +28,8 @@ from .export import get_max_length
 from .fast_tokenizers import check_ids, make_fast, refuse
 from .huggingface import FACTORY as TOKEN_PIPE
 from .huggingface import read_token_pipe, why_no_token_pipe
-from .leftovers import find_own_transformers, join_names
+from .leftovers import join_names
+from .own_transformers import find_own_transformers, take_out_transformers
 from .shared_transformers import choose_transformer, find_shared_transformers, list_readers
 from .token_types import fold_token_types
 
@@ -123,6 +124,7 @@ def load_reference(path: Path) -> Compilable:
         raise UserError(f"Can't load the pipeline in {path}: {error}") from error
     if TOKEN_PIPE in factories:
         return read_token_pipe(path, nlp)
+    take_out_transformers(nlp)
     name, readers = find_transformer(nlp, path)
     if nlp.get_pipe_meta(name).factory == CURATED:
         return CuratedReference(path, nlp, nlp.get_pipe(name), readers)

@@ -8,9 +8,7 @@ import spacy
 import srsly
 
 from scripts import compiled_transformer  # noqa: F401
-from scripts.common.console import UserError
 from scripts.compilation.leftovers import find_readers, get_leftover_warnings
-from scripts.compilation.reference import load_reference
 from scripts.optimize import optimize_cli
 
 from ..helpers import compile_reference, run_command
@@ -59,20 +57,6 @@ def test_optimize_warns(replaced_path, train_corpus, tmp_path, monkeypatch):
     assert "Component 'tagger' in this pipeline has a transformer of its own" in " ".join(result.stdout.split())
     warnings = srsly.read_json(tmp_path / "compiled-metrics" / "optimize.json")["warnings"]
     assert any("Compile the pipeline as it was before" in warning for warning in warnings)
-
-
-def test_all_listeners_replaced(multi_head_path, tmp_path):
-    nlp = spacy.load(multi_head_path)
-    for name in ("tagger", "textcat"):
-        nlp.replace_listeners("transformer", name, ["model.tok2vec"])
-    nlp.remove_pipe("ner")
-    nlp.to_disk(tmp_path / "pipeline")
-    with pytest.raises(UserError, match="No component .* Each of the components 'tagger', 'textcat' has a transformer"):
-        load_reference(tmp_path / "pipeline")
-    nlp.remove_pipe("transformer")
-    nlp.to_disk(tmp_path / "pipeline")
-    with pytest.raises(UserError, match="no shared transformer: Each of the components 'tagger', 'textcat' has one"):
-        load_reference(tmp_path / "pipeline")
 
 
 def test_readers_of_the_transformers_data_are_named(multi_head_path, tmp_path):
