@@ -173,7 +173,7 @@ def measure(
             )
             progress.update()
             progress.set_description("Stages of the compiled pipeline")
-            breakdown = measure_breakdown(reference, compiled, texts, best_sizes[1], rounds)
+            breakdown = measure_breakdown(compiled, texts, best_sizes[1], rounds)
             progress.update()
             words = compiled.throughput(texts, best_sizes[1])["words"]
         by_length = measure_lengths(pipelines, docs, lengths, rounds, progress)

@@ -8,12 +8,9 @@ from .process import PipelineProcess
 WORDS = 10_000  # The stages are told in seconds for so many.
 
 
-def measure_breakdown(
-    reference: PipelineProcess, compiled: PipelineProcess, texts: List[str], batch_size: int, rounds: int
-) -> Dict[str, Any]:
+def measure_breakdown(compiled: PipelineProcess, texts: List[str], batch_size: int, rounds: int) -> Dict[str, Any]:
     """Run the stages of the compiled pipeline one after the other.
 
-    reference (PipelineProcess): The trained pipeline, which knows the encoder's architecture.
     compiled (PipelineProcess): The compiled pipeline.
     texts (List[str]): What to run.
     batch_size (int): Docs of a batch.
@@ -26,7 +23,7 @@ def measure_breakdown(
         "stages": {"batch_size": batch_size, **share_out(fastest["seconds"], fastest["words"])},
         "wordpieces": describe_wordpieces(fastest["load"], fastest["words"]),
         "encoder": compare_with_peak(
-            reference.architecture(), fastest["load"], fastest["seconds"][ENCODER], compiled.peak_rate()
+            compiled.architecture(), fastest["load"], fastest["seconds"][ENCODER], compiled.peak_rate()
         ),
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, TextIO
 
 START = time.perf_counter()
+SHAPE = ("layers", "width", "intermediate")
 
 
 class Worker:
@@ -70,28 +71,30 @@ class Worker:
         return profile(self.nlp, texts, batch_size)
 
     def architecture(self) -> Dict[str, int]:
-        """Describe what the number of operations of a trained pipeline's transformer follows from."""
-        models = (getattr(component, "model", None) for _, component in self.nlp.pipeline)
-        encoders = [model.transformer for model in models if hasattr(model, "transformer")]
-        # Of spacy-huggingface-pipelines.
-        encoders += [pipe.hf_pipeline.model for _, pipe in self.nlp.pipeline if hasattr(pipe, "hf_pipeline")]
-        config = encoders[0].config
-        return {
-            "layers": config.num_hidden_layers,
-            "width": config.hidden_size,
-            # DistilBERT's has another name.
-            "intermediate": getattr(config, "intermediate_size", None) or config.hidden_dim,
-        }
+        """Tell what the number of operations of a compiled encoder follows from.
+
+        RAISES (ValueError): If its manifest doesn't say it.
+        """
+        described = self._find_compiled().encoder.manifest.get("encoder", {})
+        missing = [key for key in SHAPE if key not in described]
+        if missing:
+            raise ValueError(f"engine.json has no {missing[0]!r} in 'encoder': compile the pipeline again")
+        return {key: described[key] for key in SHAPE}
 
     def peak_rate(self) -> Optional[float]:
         """Measure operations a second of large matrix products, as a compiled encoder does them."""
-        from ..common.pipelines import COMPILED
         from ..compiled_transformer.cpu import get_threads
         from .peak import measure_peak
 
-        component = next(pipe for name, pipe in self.nlp.pipeline if self.nlp.get_pipe_meta(name).factory in COMPILED)
+        component = self._find_compiled()
         settings = component.model.attrs
         return measure_peak(component.encoder.manifest, settings["device"], get_threads(settings))
+
+    def _find_compiled(self) -> Any:
+        """Find the first component with a compiled encoder."""
+        from ..common.pipelines import COMPILED
+
+        return next(pipe for name, pipe in self.nlp.pipeline if self.nlp.get_pipe_meta(name).factory in COMPILED)
 
     def loaded_memory(self) -> float:
         """Tell the memory that this process used after its first text, in 10^6 bytes."""

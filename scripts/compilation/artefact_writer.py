@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import srsly
+from transformers import PreTrainedModel
 
 from ..common.machine import FAST_WITH, describe_machine
 from ..compiled_transformer.artefact import FORMAT, MANIFEST, PADDED_INPUTS, get_digest
@@ -40,7 +41,6 @@ def finish_artefact(
     RETURNS (Artefact): The complete artefact.
     """
     segments = reference.write_segmentation(folder)
-    config = reference.encoder.config
     poolings = list_poolings(reference)
     manifest = {
         "format": FORMAT,
@@ -57,15 +57,26 @@ def finish_artefact(
         "pad_id": get_pad_id(reference),
         "padding_position": get_padding_position(reference.encoder),
         **segments.manifest,
-        "encoder": {
-            "architecture": type(reference.encoder).__name__,
-            "layers": config.num_hidden_layers,
-            "parameters": reference.encoder.num_parameters(),
-        },
+        "encoder": describe_encoder(reference.encoder),
         "machine": describe_machine(),
         "files": {path.name: get_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
     }
     return write_manifest(folder, manifest)
+
+
+def describe_encoder(encoder: PreTrainedModel) -> Dict[str, Any]:
+    """Describe what an encoder is, and what its number of operations follows from."""
+    config = encoder.config
+    width = config.hidden_size
+    # DistilBERT's, XLM's and GPT-2's have other names, or none for four times the width.
+    between = (getattr(config, name, None) for name in ("intermediate_size", "hidden_dim", "n_inner"))
+    return {
+        "architecture": type(encoder).__name__,
+        "layers": config.num_hidden_layers,
+        "width": width,
+        "intermediate": next(filter(None, between), 4 * width),
+        "parameters": encoder.num_parameters(),
+    }
 
 
 def get_pad_id(reference: Compilable) -> int:
