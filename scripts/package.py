@@ -19,6 +19,7 @@ from wasabi import msg
 from . import compiled_transformer
 from .common.console import UserError, exit_on_user_error
 from .common.files import replace_when_done
+from .common.pipelines import read_config, read_meta
 from .compiled_transformer import component, ner, token_classification
 
 RUNTIME = Path(compiled_transformer.__file__).parent
@@ -79,11 +80,12 @@ def package(pipeline: Path, output_dir: Path, name: str, version: str) -> Path:
     name (str): Name, with the language before it or without.
     version (str): Version of the package.
     RETURNS (Path): The wheel.
-    RAISES (UserError): If there is no pipeline, or the wheel was not built.
+    RAISES (UserError): If there is no pipeline, it is damaged, or the wheel was not built.
     """
     if not (pipeline / "meta.json").is_file():
         raise UserError(f"There is no pipeline in {pipeline}. Make it with `python -m spacy project run optimize`.")
-    prefix = f"{srsly.read_json(pipeline / 'meta.json')['lang']}_"
+    read_config(pipeline)
+    prefix = f"{read_meta(pipeline)['lang']}_"
     name = name.removeprefix(prefix)
     folder = output_dir / f"{prefix}{name}-{version}"
     with replace_when_done(folder) as path:

@@ -4,12 +4,13 @@ import hashlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 import spacy
 import srsly
 from spacy.language import Language
 from spacy.util import load_config
+from thinc.api import Config
 
 from ..compiled_transformer.artefact import MANIFEST
 from ..compiled_transformer.component import FACTORY as TRANSFORMER
@@ -26,6 +27,7 @@ class Pipeline(NamedTuple):
     name: str  # what `spacy.load` takes
     folder: Path
     config: Dict[str, Any]
+    meta: Dict[str, Any]
 
     @property
     def compiled(self) -> List[str]:
@@ -84,7 +86,47 @@ def find_pipeline(name: str) -> Pipeline:
                 f"pip{of_spacy}."
             )
         folder, is_package = configs[0].parent, True
-    return Pipeline(name if is_package else str(folder), folder, load_config(folder / "config.cfg"))
+    return Pipeline(name if is_package else str(folder), folder, read_config(folder), read_meta(folder))
+
+
+def read_config(folder: Path) -> Config:
+    """Read a pipeline's config before anything of it is loaded.
+
+    RAISES (UserError): If it is damaged.
+    """
+    return read_or_refuse(folder / "config.cfg", load_config)
+
+
+def read_meta(folder: Path) -> Dict[str, Any]:
+    """Read what a pipeline says of itself, its name and version among it.
+
+    RAISES (UserError): If it is missing or damaged.
+    """
+    return read_or_refuse(folder / "meta.json", parse_meta)
+
+
+def parse_meta(path: Path) -> Dict[str, Any]:
+    """Read a meta.json.
+
+    RAISES (ValueError): If it is not JSON, or lacks what names a pipeline.
+    """
+    meta = srsly.read_json(path)
+    missing = [key for key in ("lang", "name", "version") if not isinstance(meta, dict) or key not in meta]
+    if missing:
+        raise ValueError(f"it has no {missing[0]!r}")
+    return meta
+
+
+def read_or_refuse(path: Path, read: Callable[[Path], Any]) -> Any:
+    """Read a file of a pipeline that may be damaged.
+
+    RAISES (UserError): If it is.
+    """
+    try:
+        return read(path)
+    except Exception as error:  # Parsers raise errors of many kinds.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"Can't read {path}: {reason.rstrip('.')}. Make or copy the pipeline again.") from error
 
 
 def find_recognizers(nlp: Language) -> List[str]:

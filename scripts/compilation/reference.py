@@ -9,13 +9,13 @@ import numpy
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import load_config
 from spacy_transformers.layers import TransformerListener
 from spacy_transformers.pipeline_component import Transformer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..common.console import UserError
 from ..common.corpora import choose_evenly
+from ..common.pipelines import read_config
 from ..compiled_transformer.artefact import TOKENIZER, read_tokenizer
 from ..compiled_transformer.component import FACTORY
 from ..compiled_transformer.pooling import POOLINGS
@@ -133,17 +133,6 @@ def load_reference(path: Path) -> Compilable:
     if reference.tokenizer is None:
         raise refuse(path)
     return reference
-
-
-def read_config(path: Path) -> Dict[str, Any]:
-    """Read a pipeline's config before anything of it is loaded.
-
-    RAISES (UserError): If it can't be read.
-    """
-    try:
-        return load_config(path / "config.cfg")
-    except Exception as error:
-        raise UserError(f"Can't load the pipeline in {path}: {error}") from error
 
 
 def find_transformer(nlp: Language, path: Path) -> Tuple[str, List[str]]:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-import srsly
-
 from ..common.console import UserError
 from ..common.pipelines import find_pipeline
 from ..common.texts import uses_spacy_tokenizer
@@ -54,11 +52,10 @@ def find_served_pipeline(name: str, encoder_only: bool = False) -> ServedPipelin
         raise UserError(
             f"{name} asks {settings['remote']} for its token vectors. Serve the pipeline that has the encoder itself."
         )
-    meta = srsly.read_json(found.folder / "meta.json")
     pipeline: List[str] = found.config["nlp"]["pipeline"]
     return ServedPipeline(
         name=found.name,
-        title=f"{meta['lang']}_{meta['name']} {meta['version']}",
+        title="{lang}_{name} {version}".format(**found.meta),
         transformer=transformer,
         others=pipeline[pipeline.index(transformer) + 1 :],
         artefact=str(files.resolve()),
