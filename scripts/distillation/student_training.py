@@ -94,12 +94,15 @@ def learn_labels(
     config["training"].update(
         seed=settings.seed, max_steps=steps, max_epochs=0, patience=0, eval_frequency=get_frequency(steps)
     )
-    config["training"]["optimizer"]["learn_rate"] = {
+    optimizer = config["training"]["optimizer"]
+    optimizer["learn_rate"] = {
         "@schedules": "warmup_linear.v1",
         "warmup_steps": round(WARMUP_SHARE * steps),
         "total_steps": steps,
         "initial_rate": settings.learning_rate,
     }
+    if "layers" in optimizer:  # Of the encoder, see `LayerwiseAdam`
+        optimizer["layers"] = student.encoder.config.num_hidden_layers
     nlp.config = config
     if trains_in_bf16(gpu, fp32=False):
         use_bf16(nlp, gpu)

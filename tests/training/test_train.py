@@ -26,7 +26,7 @@ from scripts.training.loop import Trainer
 from scripts.training.parameters import walk_parameters
 from scripts.training.progress import describe_drop
 
-from ..helpers import ROOT, assert_refused, has_gpu, read_docs, run_with_overrides
+from ..helpers import ROOT, assert_refused, has_gpu, run_with_overrides
 
 CONFIG = ROOT / "configs" / "default.cfg"
 STEPS = ("--training.max_steps", 2, "--training.eval_frequency", 1)
@@ -34,15 +34,6 @@ STEPS = ("--training.max_steps", 2, "--training.eval_frequency", 1)
 
 def run_train(*arguments):
     return run_with_overrides(train_cli, *arguments)
-
-
-@pytest.fixture(scope="module")
-def tiny_corpus(corpus_dir, tmp_path_factory):
-    """A folder with eight Docs of train.spacy and two of dev.spacy."""
-    folder = tmp_path_factory.mktemp("tiny_corpus")
-    for split, n_docs in (("train", 8), ("dev", 2)):
-        DocBin(docs=read_docs(corpus_dir / f"{split}.spacy")[:n_docs]).to_disk(folder / f"{split}.spacy")
-    return folder
 
 
 @pytest.fixture
