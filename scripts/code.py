@@ -5,5 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import scripts.compiled_transformer  # noqa: E402, F401
-import scripts.training.entity_swaps  # noqa: E402, F401
 import scripts.training.layer_rates  # noqa: E402, F401

@@ -23,7 +23,7 @@ from thinc.api import constant, fix_random_seed, set_gpu_allocator
 from wasabi import msg
 
 from ..common.console import UserError
-from . import entity_swaps, layer_rates  # noqa: F401 (configs name what they register)
+from . import layer_rates  # noqa: F401 (configs name the optimizer)
 from .checkpoint import load_checkpoint, save_checkpoint
 from .core_times import read_core_times
 from .memory import STEPS_BETWEEN, give_back_memory

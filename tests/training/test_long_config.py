@@ -1,4 +1,4 @@
-"""`configs/long.cfg`, which names an optimizer and an augmenter of this project."""
+"""`configs/long.cfg`, which names an optimizer of this project."""
 
 import subprocess
 import sys
@@ -25,12 +25,11 @@ def test_config_for_long_trainings(tiny_corpus, tiny_encoder, tmp_path):
     assert result.exit_code == 0, result.output
     config = load_config(tmp_path / "training" / "model-best" / "config.cfg")
     assert config["training"]["optimizer"]["learn_rate"]["initial_rate"] == 1e-4
-    assert config["corpora"]["train"]["augmenter"]["level"] == 0.4
 
 
 @pytest.mark.slow
 def test_pipeline_of_a_long_training_is_loaded_without_this_project(tiny_corpus, tiny_encoder, tmp_path):
-    """Its config names an optimizer and an augmenter that spaCy doesn't know, and doesn't need to run it."""
+    """Its config names an optimizer that spaCy doesn't know, and doesn't need to run it."""
     arguments = (ROOT / "configs" / "long.cfg", tiny_corpus, tiny_encoder, tmp_path / "training", *STEPS)
     assert run_train(*arguments).exit_code == 0
     code = "import sys, spacy; print(len(spacy.load(sys.argv[1])('Ada met Karl .')))"
