@@ -68,7 +68,7 @@ def benchmark(
     }
     try:
         pipelines = PipelinePair(reference, compiled, gpu)
-        agreement = measure_agreement(pipelines, compared, corpus)
+        agreement = measure_agreement(pipelines, compared, corpus, silent=silent)
         metrics = measure(pipelines, texts, single_texts, docs, longest=longest, rounds=rounds, silent=silent)
     except PipelineError as error:
         raise UserError(
@@ -113,7 +113,7 @@ class PipelinePair:
             yield reference, compiled
 
 
-def measure_agreement(pipelines: PipelinePair, docs: List[Doc], corpus: Path) -> Dict[str, Any]:
+def measure_agreement(pipelines: PipelinePair, docs: List[Doc], corpus: Path, *, silent: bool) -> Dict[str, Any]:
     """Compare all that two pipelines annotate.
 
     RETURNS (Dict[str, Any]): See `agreement.compare`.
@@ -122,7 +122,8 @@ def measure_agreement(pipelines: PipelinePair, docs: List[Doc], corpus: Path) ->
     with tempfile.TemporaryDirectory() as folder, pipelines.start() as processes:
         path = Path(folder) / "compared.spacy"
         write_docs(docs, path)
-        annotations = [process.annotations(path) for process in processes]
+        progress = tqdm.tqdm(processes, unit="pipeline", desc="Comparing annotations", disable=silent, leave=False)
+        annotations = [process.annotations(path) for process in progress]
     return compare(*annotations, docs, str(corpus))
 
 
