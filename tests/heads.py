@@ -165,3 +165,14 @@ def randomize(nlp: Language, names: Sequence[str]) -> None:
                     # Biases are the same for all tokens.
                     scale = 1.0 if len(shape) > 1 else 0.1
                     node.set_param(key, random.normal(0, scale, shape).astype("float32"))
+
+
+def put_inside(version: int, pooling: str, config: Dict[str, Any]) -> None:
+    """Put the encoder into a pipeline's tagger, as `Tok2VecTransformer`."""
+    model = config["components"].pop("transformer")["model"]
+    config["nlp"]["pipeline"].remove("transformer")
+    config["components"]["tagger"]["model"]["tok2vec"] = {
+        "@architectures": f"spacy-transformers.Tok2VecTransformer.v{version}",
+        **{key: model[key] for key in ("name", "get_spans", "tokenizer_config")},
+        "pooling": {"@layers": f"reduce_{pooling}.v1"},
+    }

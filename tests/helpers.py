@@ -68,6 +68,16 @@ def read_docs(path: Path, vocab: Optional[Vocab] = None) -> List[Doc]:
     return list(DocBin().from_disk(path).get_docs(vocab or Vocab()))
 
 
+def cut_corpus(corpus_dir: Path, folder: Path, **n_docs: int) -> Path:
+    """Write a folder with the first Docs of corpora.
+
+    n_docs (int): How many, by the name of the corpus: train, dev.
+    """
+    for split, n in n_docs.items():
+        DocBin(docs=read_docs(corpus_dir / f"{split}.spacy")[:n]).to_disk(folder / f"{split}.spacy")
+    return folder
+
+
 def get_entities(doc: Doc) -> List[Tuple[int, int, str]]:
     """RETURNS (List[Tuple[int, int, str]]): Start and end token and label of each entity."""
     return [(ent.start, ent.end, ent.label_) for ent in doc.ents]

@@ -177,17 +177,6 @@ def use_two_transformers(config: Dict) -> None:
     config["nlp"]["pipeline"].insert(0, "second")
 
 
-def use_transformer_inside(version: int, config: Dict) -> None:
-    """Put the encoder into the component."""
-    model = config["components"].pop("transformer")["model"]
-    config["nlp"]["pipeline"].remove("transformer")
-    config["components"]["tagger"]["model"]["tok2vec"] = {
-        "@architectures": f"spacy-transformers.Tok2VecTransformer.v{version}",
-        **{key: model[key] for key in ("name", "get_spans", "tokenizer_config")},
-        "pooling": {"@layers": "reduce_mean.v1"},
-    }
-
-
 CHANGES: Dict[str, Callable[[Dict], None]] = {
     **{f"TransformerModel.v{version}": partial(use_version, version) for version in (1, 2, 3)},
     "mixed precision": partial(set_transformer, mixed_precision=True),
@@ -198,8 +187,8 @@ CHANGES: Dict[str, Callable[[Dict], None]] = {
     "reduce_mean and reduce_last": partial(add_ner, pooling="last"),
     "slow tokenizer": use_slow_tokenizer,
     "two transformers": use_two_transformers,
-    "Tok2VecTransformer.v1": partial(use_transformer_inside, 1),
-    "Tok2VecTransformer.v3": partial(use_transformer_inside, 3),
+    "Tok2VecTransformer.v1": partial(heads.put_inside, 1, "mean"),
+    "Tok2VecTransformer.v3": partial(heads.put_inside, 3, "mean"),
 }
 
 

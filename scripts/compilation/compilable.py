@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from transformers import PreTrainedModel
 
+from ..common.console import UserError
 from ..compiled_transformer.pooling import MEAN, POOLINGS
 from ..compiled_transformer.wordpieces import Wordpieces
 
@@ -102,3 +103,21 @@ def get_pooling(layer: str) -> str:
     layer (str): Name of thinc's layer, such as "reduce_mean" or "reduce_mean.v1".
     """
     return layer.removeprefix("reduce_").partition(".")[0]
+
+
+def read_pooling(layer: Model, component: str, path: Path) -> str:
+    """Read how a listener makes a token's vector of those of its wordpieces.
+
+    layer (Model): The listener's layer that pools.
+    component (str): What the listener is in, for messages.
+    path (Path): The pipeline, for messages.
+    RETURNS (str): One of `POOLINGS`.
+    RAISES (UserError): If it is another way.
+    """
+    pooling = get_pooling(layer.name)
+    if pooling not in POOLINGS:
+        raise UserError(
+            f"The listener of {component!r} in {path} pools wordpieces with {layer.name!r}, which can't "
+            f"be compiled. Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
+        )
+    return pooling

@@ -7,13 +7,10 @@ from spacy.language import Language
 from thinc.api import Model
 
 from ..common.console import UserError
-from ..compiled_transformer.pooling import POOLINGS
-from .compilable import Listener, get_pooling
+from .compilable import Listener, read_pooling
 
 LAST, WEIGHTED = "last_transformer_layer_listener", "scalar_weighting_listener"
-LISTENER_MARK = (
-    "_TRANSFORMER_LISTENER"  # The attribute that each listener has, `spacy_curated_transformers/models/listeners.py`
-)
+LISTENER_MARK = "_TRANSFORMER_LISTENER"  # An attribute of each, `spacy_curated_transformers/models/listeners.py`
 REPLACED = "wrapped_transformer_and_listener"  # What `nlp.replace_listeners` puts into a component
 Weights = Tuple[float, ...]
 
@@ -43,7 +40,7 @@ def find_curated_listeners(nlp: Language, readers: List[str], path: Path) -> Cur
                     f"Component {name!r} in {path} reads the transformer by a {node.name!r}, which can't be compiled. Train "
                     "it with `spacy-curated-transformers.LastTransformerLayerListener.v1` or `ScalarWeightingListener.v1`."
                 )
-            pooling = read_pooling(node, name, path)
+            pooling = read_pooling(node.layers[-1].layers[0], name, path)
             listeners.setdefault(name, []).append(Listener(node, node.attrs["_upstream_name"], pooling))
             weights[name] = None if node.name == LAST else get_weights(node)
     if len(set(weights.values())) > 1:
@@ -52,22 +49,6 @@ def find_curated_listeners(nlp: Language, readers: List[str], path: Path) -> Cur
             "be compiled. Train all of them with `spacy-curated-transformers.LastTransformerLayerListener.v1`."
         )
     return CuratedListeners(listeners, next(iter(weights.values())))
-
-
-def read_pooling(listener: Model, component: str, path: Path) -> str:
-    """Read how a token's vector is made of those of its pieces.
-
-    RETURNS (str): One of `POOLINGS`.
-    RAISES (UserError): If it is another way.
-    """
-    layer = listener.layers[-1].layers[0].name
-    pooling = get_pooling(layer)
-    if pooling not in POOLINGS:
-        raise UserError(
-            f"The listener of {component!r} in {path} pools pieces with {layer!r}, which can't be compiled. "
-            f"Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
-        )
-    return pooling
 
 
 def get_weights(listener: Model) -> Weights:

@@ -24,6 +24,7 @@ def get_kept_requirements(nlp: Language, transformer: str) -> List[str]:
     transformer (str): Name of the transformer component that is compiled.
     """
     requirements = []
+    shared = find_shared_transformers(nlp)
     for name, pipe in nlp.pipeline:
         if isinstance(pipe, EncoderComponent):
             requirements += pipe.encoder.manifest["requirements"]
@@ -31,7 +32,7 @@ def get_kept_requirements(nlp: Language, transformer: str) -> List[str]:
             nodes = list(pipe.model.walk())
             if any(isinstance(node, TransformerModel) for node in nodes):
                 requirements.append(f"{PACKAGE}=={version(PACKAGE)}")
-            elif any(node.name == REPLACED for node in nodes) or name in find_shared_transformers(nlp):
+            elif any(node.name == REPLACED for node in nodes) or name in shared:
                 requirements.append(f"{CURATED_PACKAGE}=={version(CURATED_PACKAGE)}")
     return requirements
 
@@ -73,7 +74,7 @@ def get_leftover_warnings(nlp: Language, transformer: str) -> List[str]:
     if own:
         warnings.append(
             f"{join_names(own)} in this pipeline has a transformer of its own (`nlp.replace_listeners` or "
-            f"`Tok2VecTransformer`), which stays as slow as it is and needs torch, so the compiled pipeline "
+            "`Tok2VecTransformer`), which stays as slow as it is and needs torch, so the compiled pipeline "
             f"requires it. Compile the pipeline as it was before, where all components listen to {transformer!r}."
         )
     readers = find_readers(nlp)

@@ -18,10 +18,9 @@ from ..common.corpora import choose_evenly
 from ..common.pipelines import read_config
 from ..compiled_transformer.artefact import TOKENIZER, read_tokenizer
 from ..compiled_transformer.component import FACTORY
-from ..compiled_transformer.pooling import POOLINGS
 from ..compiled_transformer.windows import get_windows
 from ..compiled_transformer.wordpieces import Wordpieces
-from .compilable import Compilable, Listener, Segments, get_pooling, is_listener
+from .compilable import Compilable, Listener, Segments, is_listener, read_pooling
 from .curated import FACTORY as CURATED
 from .curated import CuratedReference, why_not_curated
 from .export import get_max_length
@@ -187,12 +186,7 @@ def find_listeners(nlp: Language, readers: List[str], path: Path) -> Dict[str, L
                 "Only `spacy-transformers.TransformerListener.v1` can be compiled."
             )
         for node in inside:
-            pooling = get_pooling(node.layers[1].layers[0].name)
-            if pooling not in POOLINGS:
-                raise UserError(
-                    f"The listener of {name!r} in {path} pools wordpieces with {node.layers[1].layers[0].name!r}, which can't "
-                    f"be compiled. Train it with one of: {', '.join(f'reduce_{known}.v1' for known in POOLINGS)}."
-                )
+            pooling = read_pooling(node.layers[1].layers[0], name, path)
             layers.setdefault(name, []).append(Listener(node, node.get_ref("listener").upstream_name, pooling))
     return layers
 

@@ -10,40 +10,21 @@ from scripts.compilation.leftovers import get_leftover_warnings
 from scripts.compilation.reference import load_reference
 
 from .. import heads
-from ..helpers import MULTI_HEAD_EXAMPLES, compile_reference, get_entities
-from .test_shared_transformers import change_weights, get_packages
-
-TEXTS = [text for text, *_ in MULTI_HEAD_EXAMPLES]
-
-
-def put_inside(version, config):
-    """Put the encoder into the component."""
-    model = config["components"].pop("transformer")["model"]
-    config["nlp"]["pipeline"].remove("transformer")
-    config["components"]["tagger"]["model"]["tok2vec"] = {
-        "@architectures": f"spacy-transformers.Tok2VecTransformer.v{version}",
-        **{key: model[key] for key in ("name", "get_spans", "tokenizer_config")},
-        "pooling": {"@layers": "reduce_last.v1"},
-    }
-
-
-def annotate(path, texts=TEXTS):
-    nlp = spacy.load(path)
-    docs = list(nlp.pipe(texts))
-    return [([token.tag_ for token in doc], get_entities(doc)) for doc in docs], docs
+from ..helpers import compile_reference
+from .test_shared_transformers import annotate, change_weights, get_packages
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_transformer_inside_a_component(tiny_encoder, tmp_path, version):
     path = tmp_path / "reference"
-    heads.make_pipeline(tiny_encoder, path, "tagger", partial(put_inside, version))
+    heads.make_pipeline(tiny_encoder, path, "tagger", partial(heads.put_inside, version, "last"))
     reference = load_reference(path)
     assert reference.nlp.pipe_names == ["tagger_transformer", "tagger"]
     assert get_leftover_warnings(reference.nlp, reference.transformer.name) == []
     compiled = compile_reference(path, tmp_path)
     expected, _ = annotate(path, heads.TEXTS)
     assert annotate(compiled, heads.TEXTS)[0] == expected
-    assert len({tag for tags, _ in expected for tag in tags}) > 1
+    assert len({tag for tokens, _ in expected for tag, *_ in tokens}) > 1
     assert get_packages(compiled) == ["onnxruntime", "tokenizers"]
 
 

@@ -6,15 +6,8 @@ import sys
 import pytest
 from spacy.util import load_config
 
-from scripts.train import train_cli
-
-from ..helpers import ROOT, assert_refused, run_with_overrides
-
-STEPS = ("--training.max_steps", 2, "--training.eval_frequency", 1)
-
-
-def run_train(*arguments):
-    return run_with_overrides(train_cli, *arguments)
+from ..helpers import ROOT, assert_refused
+from .test_train import STEPS, run_train
 
 
 def test_config_for_long_trainings(tiny_corpus, tiny_encoder, tmp_path):

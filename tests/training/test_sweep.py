@@ -2,13 +2,12 @@
 
 import pytest
 import srsly
-from spacy.tokens import DocBin
 
 from scripts.sweep import sweep_cli
 from scripts.training.settings import TrainingSettings
 from scripts.training.sweep import describe_training, is_finished, make_overrides
 
-from ..helpers import assert_refused, read_docs, run_with_overrides
+from ..helpers import assert_refused, cut_corpus, run_with_overrides
 from .test_train import CONFIG
 
 
@@ -19,10 +18,7 @@ def run_sweep(*arguments):
 @pytest.fixture(scope="module")
 def corpus(corpus_dir, tmp_path_factory):
     """A folder with four Docs of three sentences in train.spacy, and two Docs in dev.spacy."""
-    folder = tmp_path_factory.mktemp("sweep_corpus")
-    for split, n_docs in (("train", 4), ("dev", 2)):
-        DocBin(docs=read_docs(corpus_dir / f"{split}.spacy")[:n_docs]).to_disk(folder / f"{split}.spacy")
-    return folder
+    return cut_corpus(corpus_dir, tmp_path_factory.mktemp("sweep_corpus"), train=4, dev=2)
 
 
 def test_equal_epochs():

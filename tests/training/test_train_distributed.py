@@ -13,12 +13,11 @@ import spacy
 import srsly
 import torch
 import torch.distributed as distributed
-from spacy.tokens import DocBin
 
 from scripts.train_distributed import train_distributed_cli
 from scripts.training.parameters import walk_parameters
 
-from ..helpers import ROOT, assert_refused, read_docs, run_with_overrides
+from ..helpers import ROOT, assert_refused, cut_corpus, run_with_overrides
 from .test_train import CONFIG, assert_same_weights, run_train
 
 LEARNING_RATE = 1e-4
@@ -27,10 +26,7 @@ LEARNING_RATE = 1e-4
 @pytest.fixture(scope="module")
 def corpus(corpus_dir, tmp_path_factory):
     """A folder with 14 Docs of train.spacy and two of dev.spacy."""
-    folder = tmp_path_factory.mktemp("distributed_corpus")
-    for split, n_docs in (("train", 14), ("dev", 2)):
-        DocBin(docs=read_docs(corpus_dir / f"{split}.spacy")[:n_docs]).to_disk(folder / f"{split}.spacy")
-    return folder
+    return cut_corpus(corpus_dir, tmp_path_factory.mktemp("distributed_corpus"), train=14, dev=2)
 
 
 @pytest.fixture(scope="module")
